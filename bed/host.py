@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+"""What every host is: a machine that boots a kernel and an initramfs, and a console to listen to."""
+import os
+import select
+import subprocess
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+
+class Console(ABC):
+    """The serial console of a machine that runs."""
+
+    @abstractmethod
+    def read(self, seconds):
+        """Bytes that have come, after at most that many seconds; b"" if none. EOFError: the machine has ended."""
+
+    @abstractmethod
+    def close(self):
+        """End the machine, at once, if it still runs."""
+
+
+class Host(ABC):
+    """A kind of machine.
+
+    vendor: the KVM module that fits its CPU. boot_limit: seconds to user space before it counts as hung.
+    patience: how much slower than its own clock it may be.
+    """
+    vendor = ""
+    boot_limit = 120
+    patience = 1.5
+
+    @abstractmethod
+    def launch(self, initramfs, append):
+        """Boot the test bed's kernel with this initramfs and these words on its command line; returns a Console."""
+
+
+@dataclass
+class ProcessConsole(Console):
+    """The console of an emulator that speaks on its standard output."""
+    process: subprocess.Popen
+
+    def read(self, seconds):
+        stream = self.process.stdout
+        if not select.select([stream], [], [], seconds)[0]:
+            return b""
+        data = os.read(stream.fileno(), 65536)
+        if not data:
+            raise EOFError
+        return data
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+"""A host under QEMU: emulated by TCG, or by the machine's own KVM if that offers nesting."""
+import os
+import subprocess
+from pathlib import Path
+
+from .host import Host, ProcessConsole
+from .places import kernel_image
+
+COMMAND_LINE = "console=ttyS0 quiet nokaslr mitigations=off oops=panic panic=-1"
+
+
+class QemuHost(Host):
+    """A PC in QEMU. TCG emulates only AMD's SVM: vendor kvm-intel needs a machine with KVM of its own.
+
+    memory: MiB. accelerator: "tcg", "kvm", or None to choose.
+    """
+
+    def __init__(self, memory=3000, cpus=2, vendor="kvm-amd", accelerator=None):
+        self.memory = memory
+        self.cpus = cpus
+        self.vendor = vendor
+        self.accelerator = accelerator or ("kvm" if _offers_nesting(vendor) else "tcg")
+
+    def __str__(self):
+        how = "emulated by TCG" if self.accelerator == "tcg" else "under this machine's KVM"
+        return f"{self.cpus} CPUs, {self.memory} MiB, {how}"
+
+    def launch(self, initramfs, append):
+        accelerator, cpu = ("tcg,thread=multi", "max") if self.accelerator == "tcg" else ("kvm", "host")
+        return ProcessConsole(subprocess.Popen(
+            ["qemu-system-x86_64", "-accel", accelerator, "-cpu", cpu, "-smp", str(self.cpus), "-m", str(self.memory),
+             "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
+             "-kernel", str(kernel_image()), "-initrd", str(initramfs), "-append", f"{COMMAND_LINE} {append}"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+
+
+def _offers_nesting(vendor):
+    """True if this machine's KVM is usable, of that vendor, and lets its guests run guests."""
+    nested = Path("/sys/module") / vendor.replace("-", "_") / "parameters/nested"
+    return os.access("/dev/kvm", os.R_OK | os.W_OK) and nested.is_file() and nested.read_text().strip() in ("1", "Y")
