@@ -15,7 +15,7 @@ SELFTESTS_UNPACK := $(addprefix linux-source-6.1/,Makefile Kbuild scripts includ
 SELFTESTS_CFLAGS := -w -DTEST_ASSERT_EQ=ASSERT_EQ -D'__DECLARE_FLEX_ARRAY(T,N)=T N[0]'
 
 .PHONY: selftests
-selftests: $(SELFTESTS_BUILT)
+selftests: $(SELFTESTS_BUILT) ## build the KVM selftests
 
 $(SELFTESTS_BUILT): $(SELFTESTS_TREE)/.headers mk/selftests.mk
 	+$(MAKE) -s -C $(SELFTESTS_TREE)/tools/testing/selftests/kvm OUTPUT=$(abspath $(SELFTESTS)) \
@@ -28,7 +28,7 @@ $(SELFTESTS_TREE)/.headers: $(SELFTESTS_TREE)/.unpacked
 	+$(MAKE) -s -C $(SELFTESTS_TREE) headers_install
 	touch $@
 
-$(SELFTESTS_TREE)/.unpacked: $(KERNEL_SOURCE)
+$(SELFTESTS_TREE)/.unpacked: $(KSOURCE)
 	rm -rf $(SELFTESTS_TREE)
 	mkdir -p $(dir $(SELFTESTS_TREE))
 	tar -xJf $< -C $(dir $(SELFTESTS_TREE)) $(SELFTESTS_UNPACK)
