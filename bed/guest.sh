@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+# For jobs that run guests: a host's shell sources this. A guest has a name without spaces; QMP is QEMU's control
+# channel, one JSON object a line.
+
+# guest_start NAME QEMU-ARGUMENT...: start a guest and relay its console, each line as "NAME UPTIME LINE". It stays
+# there, halted, when the guest powers off or resets, so that its figures can be read.
+guest_start() {
+    guest=$1
+    shift
+    mkfifo /run/$guest.in /run/$guest.out /run/$guest.console
+    relay $guest < /run/$guest.console &
+    echo $! > /run/$guest.relay
+    read -r started idle < /proc/uptime
+    echo "@@note $guest.started $started"
+    qemu-system-x86_64 -L /usr/share/qemu -accel kvm -cpu host -nodefaults -display none \
+        -no-reboot -no-shutdown -qmp pipe:/run/$guest -serial stdio "$@" \
+        > /run/$guest.console 2>&1 < /dev/null &
+    echo $! > /run/$guest.pid
+    guest_tell $guest '{"execute":"qmp_capabilities"}'
+}
+
+relay() {
+    while IFS= read -r line; do
+        read -r uptime idle < /proc/uptime
+        echo "$1 $uptime $line"
+    done
+}
+
+# guest_await NAME TEXT: read from QMP until a line holds the text, and leave it in $reply. Status 1: QEMU has ended.
+guest_await() {
+    read -r pid < /run/$1.pid
+    while kill -0 $pid 2> /dev/null; do
+        read -r -t 1 reply || continue
+        case $reply in *"$2"*) return 0 ;; esac
+    done < /run/$1.out
+    return 1
+}
+
+# guest_tell NAME JSON: give a command; its answer is left in $reply. Status 1: QEMU has ended.
+guest_tell() {
+    echo "$2" > /run/$1.in
+    guest_await $1 '"return"'
+}
+
+# guest_await_halt NAME: wait until the guest runs no more, for whatever reason, and note when that was.
+guest_await_halt() {
+    guest_await $1 '"STOP"' || return 1
+    read -r halted idle < /proc/uptime
+    echo "@@note $1.halted $halted"
+}
+
+# guest_figures NAME: note what KVM counted for the guest, as "NAME.kvm.COUNTER", and what the module's own file says,
+# as "NAME.vmmu.COUNTER".
+guest_figures() {
+    read -r pid < /run/$1.pid
+    for file in /sys/kernel/debug/kvm/$pid-*/*; do
+        case $file in
+        */vmmu)
+            while read -r key value; do
+                echo "@@note $1.vmmu.$key $value"
+            done < $file
+            ;;
+        *)
+            [ -f $file ] && read -r value rest < $file || continue
+            case $value$rest in '' | *[!0-9]*) ;; *) echo "@@note $1.kvm.${file##*/} $value" ;; esac
+            ;;
+        esac
+    done
+}
+
+# guest_end NAME: end the guest and what belongs to it; the relay has then said all.
+guest_end() {
+    read -r pid < /run/$1.pid
+    read -r relay < /run/$1.relay
+    kill $pid 2> /dev/null
+    wait $pid $relay
+    rm -f /run/$1.*
+}
+
+# kvm_must_be vmmu|stock: end the job unless this is the KVM that is loaded.
+kvm_must_be() {
+    loaded=stock
+    [ -e /sys/module/kvm/parameters/vmmu ] && loaded=vmmu
+    [ $loaded = $1 ] && return
+    echo "the KVM that is loaded is $loaded, not $1"
+    exit 1
+}

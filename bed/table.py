@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+"""Figures for people."""
+
+GROUPS = (
+    ("page faults", (
+        ("taken", "kvm.pf_taken"), ("fixed", "kvm.pf_fixed"), ("fixed without a lock", "kvm.pf_fast"),
+        ("spurious", "kvm.pf_spurious"), ("emulated", "kvm.pf_emulate"), ("MMIO entries made", "kvm.pf_mmio_spte_created"),
+        ("for the guest itself", "kvm.pf_guest"),
+    )),
+    ("exits", (
+        ("all", "kvm.exits"), ("MMIO", "kvm.mmio_exits"), ("port I/O", "kvm.io_exits"), ("halt", "kvm.halt_exits"),
+        ("interrupt", "kvm.irq_exits"),
+    )),
+    ("TLB flushes", (
+        ("of all vCPUs", "kvm.remote_tlb_flush"), ("of one vCPU", "kvm.tlb_flush"), ("of one address", "kvm.invlpg"),
+    )),
+    ("pages mapped at the end", (
+        ("4 KiB", "kvm.pages_4k"), ("2 MiB", "kvm.pages_2m"), ("1 GiB", "kvm.pages_1g"),
+        ("2 MiB split for execution", "kvm.nx_lpage_splits"),
+    )),
+    ("shadow pages", (
+        ("in use at the end", "vmmu.shadow_pages"), ("roots built", "vmmu.roots_built"), ("roots found", "vmmu.roots_hit"),
+        ("roots missed", "vmmu.roots_missed"), ("zapped", "kvm.mmu_shadow_zapped"), ("unsynchronised", "kvm.mmu_unsync"),
+    )),
+)
+
+
+def show_run(figures):
+    """Print the figures of one run; those it does not have are left out."""
+    print()
+    for title, rows in GROUPS:
+        present = [(label, figures[key]) for label, key in rows if key in figures]
+        for number, (label, value) in enumerate(present):
+            print(f"  {title if number == 0 else '':<24} {label:<28} {value:>10}")
+    times = ", ".join(f"{figures['seconds_' + part]} s {label}" for part, label in
+                      (("boot", "to user space"), ("work", "at work"), ("guest", "in all")))
+    print(f"\n  guest: {times}; the run: {figures['seconds_total']} s\n")

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+# Real guests on an emulated host; see bed/README.md.
+#   MODE   npt; later also nested shadow ept ept-shadow ept-nested
+#   KVM    vmmu (ours) or stock (Debian's)
+#   PAIRS  runs of each in a comparison
+#   V=1    show all of the console
+
+MODE  ?= npt
+KVM   ?= vmmu
+PAIRS ?= 3
+
+.PHONY: run compare
+run: deps-run ## boot a Linux guest in our KVM, let it work, and show what its MMU did
+	+@$(PYTHON) -B -m bed.run --mode $(MODE) --kvm $(KVM) $(if $(filter 1,$(V)),--verbose)
+
+compare: deps-run ## run guests in our KVM and in Debian's by turns, and compare
+	+@$(PYTHON) -B -m bed.compare --mode $(MODE) --pairs $(PAIRS)
