@@ -37,6 +37,7 @@ struct vmmu_gfmt {
 	unsigned int high_shift;	/* in a level 2 leaf, bits [13, 13 + high_bits) are address bits */
 	unsigned int high_bits;		/* [high_shift, high_shift + high_bits); 0: none */
 	bool rights_at_top;		/* the top level's entries have rights and an A flag */
+	bool logs_dirty;		/* L1 can have a log of the pages whose D flag gets set */
 };
 
 /* log2 of the 4 KiB frames an entry of @level covers. */

@@ -35,6 +35,7 @@ static const struct vmmu_gfmt vmmu_gfmt_ept = {
 	.accessed = GEPT_A,
 	.dirty = GEPT_D,
 	.rights_at_top = true,
+	.logs_dirty = true,
 };
 
 STATIC_CHECK(GEPT_ENTRY_BYTES << GEPT_INDEX_BITS == VMMU_PAGE_SIZE);

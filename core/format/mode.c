@@ -9,7 +9,7 @@
 const char *vmmu_format_name(enum vmmu_format format)
 {
 	static const char *const names[] = {
-		[VMMU_FORMAT_DIRECT] = "direct",
+		[VMMU_FORMAT_NONE] = "direct",
 		[VMMU_FORMAT_PT32] = "pt32",
 		[VMMU_FORMAT_PAE] = "pae",
 		[VMMU_FORMAT_PT64] = "pt64",
@@ -50,7 +50,7 @@ static void mode_set_shape(struct vmmu_mode *mode, const struct vmmu_regs *regs,
 
 void vmmu_mode_init_legacy(struct vmmu_mode *mode, const struct vmmu_regs *regs)
 {
-	*mode = (struct vmmu_mode) { .format = VMMU_FORMAT_DIRECT };
+	*mode = (struct vmmu_mode) { .format = VMMU_FORMAT_NONE };
 	if (!(regs->cr0 & VMMU_CR0_PG))
 		return;
 
@@ -88,7 +88,7 @@ void vmmu_mode_init_ept(struct vmmu_mode *mode, const struct vmmu_ept_config *co
 
 void vmmu_mode_set_wp(struct vmmu_mode *mode, bool wp)
 {
-	if (mode->format == VMMU_FORMAT_DIRECT || vmmu_format_is_nested_tdp(mode->format) || mode->wp == wp)
+	if (mode->format == VMMU_FORMAT_NONE || vmmu_format_is_nested_tdp(mode->format) || mode->wp == wp)
 		return;
 	mode->wp = wp;
 	vmmu_perm_build(mode);

@@ -19,7 +19,7 @@
  * Values stay below 16: a role keeps them in four bits.
  */
 enum vmmu_format {
-	VMMU_FORMAT_DIRECT = 0,	/* mirrors no guest table: paging is off, or none is needed; addresses pass unchanged */
+	VMMU_FORMAT_NONE = 0,	/* mirrors no guest table: paging is off, or none is needed; addresses pass unchanged */
 	VMMU_FORMAT_PT32,	/* two levels of 1024 4-byte entries, PSE and PSE-36 */
 	VMMU_FORMAT_PAE,	/* four PDPTEs over two levels of 512 8-byte entries */
 	VMMU_FORMAT_PT64,	/* 4- and 5-level paging */
@@ -132,7 +132,7 @@ struct vmmu_mode {
 	struct vmmu_rsvd rsvd;
 };
 
-/* Mode of a guest's own tables, or VMMU_FORMAT_DIRECT while CR0.PG is clear. Context: any. */
+/* Mode of a guest's own tables, or VMMU_FORMAT_NONE while CR0.PG is clear. Context: any. */
 void vmmu_mode_init_legacy(struct vmmu_mode *mode, const struct vmmu_regs *regs);
 
 /* Mode of an NPT that L1, whose registers are @l1, made for L2. CR0.PG is assumed. Context: any. */
@@ -204,13 +204,13 @@ static inline uint64_t vmmu_perm_check(const struct vmmu_mode *mode, unsigned in
 
 /*
  * The part of a page-fault error code that describes the access @pf and not the reason: W, U, and F where
- * the mode can tell a fetch from a read, that is with NX or SMEP. Context: any.
+ * the mode can tell a fetch from a read, that is with NX, with SMEP and in EPT. Context: any.
  */
 static inline uint64_t vmmu_perm_error(const struct vmmu_mode *mode, uint64_t pf)
 {
 	uint64_t error = pf & (VMMU_PF_W | VMMU_PF_U);
 
-	if (mode->nx || mode->smep)
+	if (mode->nx || mode->smep || mode->format == VMMU_FORMAT_EPT)
 		error |= pf & VMMU_PF_F;
 	if (mode->user_always)
 		error |= VMMU_PF_U;
