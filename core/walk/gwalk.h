@@ -269,8 +269,12 @@ VMMU_ALWAYS_INLINE bool gwalk_step_changed(const struct vmmu_gfmt *f, const stru
 					   const struct vmmu_gwalk *w, int level)
 {
 	const struct vmmu_gwalk_step *step = &w->step[level];
-	const uint64_t flags = gfmt_accessed(f, m, level) | (level == w->level ? gfmt_dirty(f, m) : 0);
+	uint64_t flags = gfmt_accessed(f, m, level);
 	uint64_t now;
+
+	/* D means nothing in a table entry, and may come there when the guest uses the same entry as a leaf. */
+	if (flags)
+		flags |= gfmt_dirty(f, m);
 
 	if (!step->at.host)
 		return false;

@@ -13,7 +13,7 @@
 #include <vmmu/vm.h>
 #include <vmmu/fault.h>
 
-#define GMEM_PAGES 64u
+#define GMEM_PAGES 24u
 #define GMEM_EVENTS 256u
 
 struct gmem_event {

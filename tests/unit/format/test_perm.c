@@ -112,7 +112,8 @@ static void check_one(const struct vmmu_mode *mode, struct facts k, char who, ch
 	key_may = !k.pke || ALLOWED(key_rules, &k, who, page, what);
 	expect = (may && key_may ? 0 : 1) | (key_may ? 0 : 1u << 5);
 	if (vmmu_perm_check(mode, acc | VMMU_ACC_R, key, &access) != expect)
-		fail_msg("%c %c page %c%s%s, ac %d implicit %d, wp %d nx %d smep %d smap %d pke %d ad %d wd %d key %u: got %lx, want %lx",
+		fail_msg("%c %c page %c%s%s, ac %d implicit %d, wp %d nx %d smep %d smap %d pke %d ad %d wd %d key %u: "
+			 "got %lx, want %lx",
 			 who, what, page, k.w ? " w" : "", k.x ? " x" : "", ac, implicit, k.wp, k.nx, k.smep, k.smap,
 			 k.pke, k.ad, k.wd, key, (unsigned long)vmmu_perm_check(mode, acc | VMMU_ACC_R, key, &access),
 			 (unsigned long)expect);
