@@ -28,20 +28,20 @@ def start_command(name, memory, cpus=2, append="", options=""):
 class Guest:
     """A guest that runs `jobs`, as its host's console shows it. Times are seconds of the host's uptime.
 
-    started, ready, halted: when QEMU began, user space was up, it ran no more; or None. finished: [(Outcome, time)].
-    said: its last line. panic: what it panicked of, or "".
+    started, ready, halted, gone: when QEMU began, user space was up, it ran no more, QEMU ended untold; or None.
+    finished: [(Outcome, time)]. said: its last line, "" if a job has just begun. panic: what it panicked of, or "".
     """
 
     def __init__(self, name, jobs):
         self.name = name
         self.jobs = jobs
         self._line = re.compile(rf"{name} ([\d.]+) ?(.*)")
-        self._note = re.compile(rf"@@note {name}\.(started|halted) ([\d.]+)")
+        self._note = re.compile(rf"@@note {name}\.(started|halted|gone) ([\d.]+)")
         self._restart(None)
 
     def _restart(self, time):
         self.started = time
-        self.ready = self.halted = None
+        self.ready = self.halted = self.gone = None
         self.finished = []
         self.said = ""
         self._listener = Listener(self.jobs)
@@ -61,7 +61,7 @@ class Guest:
         if note and note[1] == "started":
             self._restart(float(note[2]))           # Once more, if the host was booted again.
         elif note:
-            self.halted = float(note[2])
+            setattr(self, note[1], float(note[2]))
         own = self._line.match(line)
         if not own:
             return None
@@ -70,7 +70,10 @@ class Guest:
             self.finished.append((outcome, float(own[1])))
         if self._listener.ready is not None and self.ready is None:
             self.ready = float(own[1])
-        self.said = own[2] if own[2].strip() else self.said
+        if own[2].startswith("@@bed begin"):
+            self.said = ""
+        elif own[2].strip() and not own[2].startswith("@@"):
+            self.said = own[2]
         return own[2]
 
     def verdict(self):
@@ -87,4 +90,5 @@ class Guest:
             return ""
         where = f"in its job '{self.running.job.name}'" if self.running else "while it booted" if self.ready is None \
             else "between jobs or as it powered off"
-        return f"the guest {'stopped' if self.halted else 'hung'} {where}; its last line: {self.said or 'none'}"
+        how = "stopped" if self.halted else "died with its QEMU" if self.gone else "hung"
+        return f"the guest {how} {where}; its last line: {self.said or 'none'}"

@@ -9,14 +9,24 @@ guest_start() {
     shift
     mkfifo /run/$guest.in /run/$guest.out /run/$guest.console
     relay $guest < /run/$guest.console &
-    echo $! > /run/$guest.relay
+    echo $! > /run/$guest.jobs
     read -r started idle < /proc/uptime
     echo "@@note $guest.started $started"
+    run_qemu $guest "$@" > /run/$guest.console 2>&1 < /dev/null &
+    echo $! >> /run/$guest.jobs
+    # What is written before QEMU has opened its pipe is lost: wait for its greeting.
+    guest_await $guest '"QMP"' && guest_tell $guest '{"execute":"qmp_capabilities"}'
+}
+
+run_qemu() {
+    guest=$1
+    shift
     qemu-system-x86_64 -L /usr/share/qemu -accel kvm -cpu host -nodefaults -display none \
-        -no-reboot -no-shutdown -qmp pipe:/run/$guest -serial stdio "$@" \
-        > /run/$guest.console 2>&1 < /dev/null &
+        -no-reboot -no-shutdown -qmp pipe:/run/$guest -serial stdio "$@" &
     echo $! > /run/$guest.pid
-    guest_tell $guest '{"execute":"qmp_capabilities"}'
+    wait $!
+    touch /run/$guest.gone
+    echo 'gone' 1<> /run/$guest.out
 }
 
 relay() {
@@ -28,17 +38,18 @@ relay() {
 
 # guest_await NAME TEXT: read from QMP until a line holds the text, and leave it in $reply. Status 1: QEMU has ended.
 guest_await() {
-    read -r pid < /run/$1.pid
-    while kill -0 $pid 2> /dev/null; do
-        read -r -t 1 reply || continue
+    # Opened both ways, a pipe does not wait for the other end. The end of QEMU wakes a reader that missed the file.
+    while [ ! -e /run/$1.gone ] && read -r reply; do
         case $reply in *"$2"*) return 0 ;; esac
-    done < /run/$1.out
+    done 0<> /run/$1.out
+    read -r gone idle < /proc/uptime
+    echo "@@note $1.gone $gone"
     return 1
 }
 
 # guest_tell NAME JSON: give a command; its answer is left in $reply. Status 1: QEMU has ended.
 guest_tell() {
-    echo "$2" > /run/$1.in
+    echo "$2" 1<> /run/$1.in
     guest_await $1 '"return"'
 }
 
@@ -71,9 +82,8 @@ guest_figures() {
 # guest_end NAME: end the guest and what belongs to it; the relay has then said all.
 guest_end() {
     read -r pid < /run/$1.pid
-    read -r relay < /run/$1.relay
-    kill $pid 2> /dev/null
-    wait $pid $relay
+    kill $pid
+    wait $(cat /run/$1.jobs)
     rm -f /run/$1.*
 }
 

@@ -31,10 +31,15 @@ def kernel_modules():
     return KERNEL / "lib" / "modules" / kernel_release() / "kernel"
 
 
-def module_folders(kvm):
-    """Folders in which to look for modules, best first, for kvm = 'vmmu' or 'stock'."""
+def check_kvm_choice(kvm):
+    """BedError unless kvm is 'vmmu' or 'stock'."""
     if kvm not in KVM_CHOICES:
         raise BedError(f"KVM={kvm} is unknown: choose one of {', '.join(KVM_CHOICES)}")
+
+
+def module_folders(kvm):
+    """Folders in which to look for modules, best first, for kvm = 'vmmu' or 'stock'."""
+    check_kvm_choice(kvm)
     if kvm == "stock":
         return [kernel_modules()]
     if not (OUR_KVM / "kvm.ko").is_file():

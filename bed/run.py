@@ -11,7 +11,7 @@ from .guest import Guest, pack_guest, start_command
 from .image import Image
 from .job import Job, Status
 from .modes import find_mode
-from .places import BED, BUILD, KVM_CHOICES, ROOT, module_folders
+from .places import BED, BUILD, ROOT, check_kvm_choice, module_folders
 from .programs import build_program
 from .progress import Progress
 from .qemu import QemuHost
@@ -21,7 +21,7 @@ from .table import show_run
 
 GUEST_MEMORY = 512
 WORK = (
-    ("fork+exec", "fork 500"),
+    ("fork", "fork 500"),
     ("memory", "memory 256"),
     ("files", "files 64"),
     ("clock", "clock 20000"),
@@ -114,11 +114,9 @@ class _Watch:
         self._guest = guest
         self._progress = progress
         self._verbose = verbose
-        self._job = None
 
     def line(self, line):
         """Take in one line, as it comes."""
-        before = self._guest.said
         own = self._guest.hear(line)
         if self._verbose and line.strip():
             self._progress.say(f"    {line}")
@@ -127,22 +125,21 @@ class _Watch:
         elif own and own.startswith("@@bed begin"):
             self._progress.begin(f"guest works: {self._guest.running.job.name}")
         elif own and own.startswith("@@bed end"):
-            self._progress.end(before)
+            self._progress.end(self._guest.said)
         elif own and own.startswith("@@bed stop"):
             self._progress.begin("guest powers off")
-        elif own and self._guest.panic:
-            self._progress.say(f"    {own}")
 
 
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(prog="bed.run", description=__doc__)
     parser.add_argument("--mode", default="npt", help="how the guest's memory is translated (default: npt)")
-    parser.add_argument("--kvm", default="vmmu", choices=KVM_CHOICES, help="whose kvm.ko (default: vmmu)")
+    parser.add_argument("--kvm", default="vmmu", help="whose kvm.ko (default: vmmu)")
     parser.add_argument("--limit", type=int, default=180, help="seconds for the guest (default: 180)")
     parser.add_argument("--verbose", action="store_true", help="show all of the console")
     arguments = parser.parse_args()
     mode = find_mode(arguments.mode)
+    check_kvm_choice(arguments.kvm)
     print(f"A guest of 2 CPUs and {GUEST_MEMORY} MiB, MODE={mode.name} KVM={arguments.kvm}")
     with Progress() as progress:
         figures = run_guest(mode, arguments.kvm, BUILD / "run", progress, arguments.limit, arguments.verbose)
