@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* One fault in, one result out. */
+#ifndef VMMU_FAULT_H
+#define VMMU_FAULT_H
+
+#include <vmmu/types.h>
+#include <vmmu/vm.h>
+#include <vmmu/walk.h>
+
+/* One fault, on its way through vmmu_fault(). The host fills the first group and zeroes the rest. */
+struct vmmu_fault {
+	/* What happened. */
+	vmmu_gpa_t addr;		/* guest physical for a direct root */
+	uint64_t error_code;		/* VMMU_PF_* */
+	bool prefetch;			/* asked for by the host ahead of the guest: installs with the A bit clear, counts nothing */
+	uint8_t max_level;		/* largest page the host allows here (memory types), 1..VMMU_LEVEL_HUGE_MAX */
+
+	/* Set by the core before it asks the host. */
+	vmmu_gfn_t gfn;
+	struct vmmu_slot *slot;		/* NULL where no memory is: MMIO; the host may take it away */
+	uint64_t generation;		/* of the memslots, read before the slot was looked up */
+
+	/* Filled by vmmu_host_fault_in(). */
+	vmmu_pfn_t pfn;			/* frame behind gfn itself */
+	uint64_t hva;
+	unsigned long seq;		/* the VM's invalidation sequence, read before the look-up */
+	bool writable;			/* the host may write pfn */
+	void *host;			/* the host's own */
+
+	/* Derived by the core. */
+	uint8_t req_level;		/* largest page slot and host allow */
+	uint8_t goal_level;		/* page size to install */
+	bool huge_disallowed;		/* goal_level is below req_level since large pages must not be executable */
+	int error;			/* with VMMU_FAULT_ERROR: a negative enum vmmu_status or the host's own */
+};
+
+static inline bool vmmu_fault_is_write(const struct vmmu_fault *f) { return f->error_code & VMMU_PF_W; }
+static inline bool vmmu_fault_is_fetch(const struct vmmu_fault *f) { return f->error_code & VMMU_PF_F; }
+static inline bool vmmu_fault_is_present(const struct vmmu_fault *f) { return f->error_code & VMMU_PF_P; }
+
+enum vmmu_fault_event {
+	VMMU_FAULT_EV_REQUESTED,	/* level and frame are chosen, nothing is installed yet */
+	VMMU_FAULT_EV_INSTALLED,
+	VMMU_FAULT_EV_FAST,
+	VMMU_FAULT_EV_MMIO_SET,
+};
+
+/*
+ * Serve @f on the current context of @v. The context's root is loaded (vmmu_root_load()).
+ * Context: may sleep; the host's slot read section is open. Return: what to do next; f->error with VMMU_FAULT_ERROR.
+ */
+enum vmmu_fault_result vmmu_fault(struct vmmu_vcpu *v, struct vmmu_fault *f);
+
+/* What vmmu_mmio_lookup() found at an address whose access faulted on a reserved bit or a misconfiguration. */
+enum vmmu_mmio_result {
+	VMMU_MMIO_NONE,			/* no MMIO entry: a fault like any other */
+	VMMU_MMIO_VALID,		/* an MMIO entry of the present memslots: emulate */
+	VMMU_MMIO_STALE,		/* memslots changed since: serve it as a fault */
+	VMMU_MMIO_BUG,			/* an entry that no code of ours makes */
+};
+
+/*
+ * Look at our entry for @addr without any lock. @generation: the memslots' generation now.
+ * With VMMU_MMIO_VALID: @gfn and @access of the entry; @spte always (0 where there is none). Context: any.
+ */
+enum vmmu_mmio_result vmmu_mmio_lookup(struct vmmu_vcpu *v, vmmu_gpa_t addr, uint64_t generation,
+				       vmmu_gfn_t *gfn, unsigned int *access, uint64_t *spte);
+
+#endif

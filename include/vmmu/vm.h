@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The objects: a VM, its vCPUs, the paging contexts of a vCPU, the pages that hold our tables.
+ *
+ * A host embeds `struct vmmu_vm` and `struct vmmu_vcpu` in objects of its own. A vCPU has one context
+ * for what L1 runs on and one for what a nested guest runs on; a context holds the rules of the guest's
+ * paging (struct vmmu_mode), the identity of the root it needs (union vmmu_role), that root, and the
+ * roots it used before.
+ *
+ * Tags: [const] set before publication; [cpu] only its vCPU's thread touches it; [cas] atomic reads,
+ * compare-and-exchange; [atomic] relaxed counter; [excl] VM lock exclusive to write, shared to read;
+ * [lock:x] that lock to write.
+ */
+#ifndef VMMU_VM_H
+#define VMMU_VM_H
+
+#include <vmmu/types.h>
+#include <vmmu/mode.h>
+#include <vmmu/spte_format.h>
+#include <vmmu/role.h>
+#include "vmmu_host_types.h"
+
+struct vmmu_slot;
+
+/* Intrusive doubly linked list; an unlinked node points at itself. */
+struct vmmu_list {
+	struct vmmu_list *next, *prev;
+};
+
+/* Counted events of a VM; names by vmmu_counter_name(). All only ever grow, but for the two marked (now). */
+enum vmmu_counter {
+	VMMU_C_FAULTS,			/* faults given to vmmu_fault(), prefetches by the host excluded */
+	VMMU_C_FAULTS_FIXED,
+	VMMU_C_FAULTS_FAST,		/* fixed without the VM's lock */
+	VMMU_C_FAULTS_SPURIOUS,
+	VMMU_C_FAULTS_EMULATED,
+	VMMU_C_FAULTS_RETRIED,
+	VMMU_C_RACES_LOST,		/* compare-and-exchanges that another thread won */
+	VMMU_C_ROOTS_BUILT,		/* a root's table was allocated */
+	VMMU_C_ROOTS_HIT,		/* a context changed its root and found the new one in its cache */
+	VMMU_C_ROOTS_SHARED,		/* not in the cache, but another context of the VM has it: no build */
+	VMMU_C_ROOTS_MISS_COLD,		/* miss: no root with this identity was in use before */
+	VMMU_C_ROOTS_MISS_OBSOLETE,	/* miss: the root was dropped since it had become obsolete */
+	VMMU_C_TABLES_MADE,
+	VMMU_C_TABLES_FREED,
+	VMMU_C_TABLES_NOW,		/* (now) tables in use, roots included */
+	VMMU_C_LEAVES_SET,
+	VMMU_C_LEAVES_ZAPPED,
+	VMMU_C_SPLITS,			/* large leaves replaced by a table of smaller ones */
+	VMMU_C_COLLAPSES,		/* tables replaced by, or dropped for, a large leaf */
+	VMMU_C_NX_SPLITS_NOW,		/* (now) tables that exist only since large pages must not be executable */
+	VMMU_C_PREFETCHED,
+	VMMU_C_MMIO_SET,
+	VMMU_C_FLUSHES,			/* flushes issued by the core itself */
+	VMMU_C_FLUSHES_HANDED_UP,	/* flushes left to the caller, who merges them */
+	VMMU_C_ZAP_ALL,
+	VMMU_C_LOCK_EXCL,		/* times the core took the VM's lock exclusively */
+	VMMU_C_NR
+};
+
+/*
+ * One page of our tables. Life: made (private to its maker) -> linked (an entry or a root reference points
+ * at it, found by walkers under RCU) -> removed (no entry points at it, its own entries are frozen; a flush
+ * is owed) -> freed after that flush and a grace period.
+ */
+struct vmmu_page {
+	uint64_t *table;		/* [const] the 512 entries */
+	vmmu_gfn_t gfn;			/* [const] first guest frame the table covers (direct), or the frame of the guest table it shadows */
+	union vmmu_role role;		/* [const] */
+	bool nx_split;			/* [lock:vm->lists] counted in VMMU_C_NX_SPLITS_NOW and linked in vm->nx_splits */
+	bool invalid;			/* [excl] a root no vCPU may start to use; set once, never cleared */
+	bool held_by_vm;		/* [lock:vm->lists] roots: one of the references is the VM's own */
+	uint32_t root_refs;		/* [cas] roots: the VM's, one for each context that remembers it, one for each walker */
+	uint64_t *parent_entry;		/* [const] direct, not a root: the entry that links this table */
+	struct vmmu_list link;		/* [lock:vm->lists] roots: in vm->roots */
+	struct vmmu_list nx_link;	/* [lock:vm->lists] in vm->nx_splits */
+	struct vmmu_page *next_dead;	/* chain of removed pages that wait for their flush */
+	struct vmmu_vm *vm;		/* [const] */
+	struct vmmu_rcu rcu;
+};
+
+enum vmmu_page_event {
+	VMMU_PAGE_MADE,
+	VMMU_PAGE_FOUND,
+	VMMU_PAGE_ZAPPED,
+};
+
+/* Policy of a VM; every field has a default in vmmu_params_default(). */
+struct vmmu_params {
+	uint8_t root_cache;		/* roots a context remembers beside its current one, 0..VMMU_ROOT_CACHE_MAX */
+	uint8_t prefetch;		/* leaves tried around a 4K fault, a power of two, 0 = none */
+};
+#define VMMU_ROOT_CACHE_MAX 64
+void vmmu_params_default(struct vmmu_params *params);
+
+struct vmmu_vm {
+	const struct vmmu_spte_format *fmt;	/* [const] what the bits of our entries mean */
+	struct vmmu_params params;		/* [const] */
+	uint8_t direct_level;			/* [const] levels of a direct tree where no vCPU asks for another */
+	uint8_t huge_level_max;			/* [const] largest leaf the CPU takes */
+	bool dirty_by_pml;			/* [const] the CPU logs writes by the D bit: clear D instead of W */
+	bool nx_huge_pages;			/* [atomic] large leaves must not be executable */
+
+	vmmu_spinlock_t lists;			/* guards the lists below; a leaf lock: nothing is taken inside */
+	struct vmmu_list roots;			/* [lock:lists] valid and invalid roots; readers under RCU with a reference */
+	struct vmmu_list nx_splits;		/* [lock:lists] oldest first */
+	struct vmmu_list vcpus;			/* [lock:lists] */
+	uint64_t count[VMMU_C_NR];		/* [atomic] what no vCPU's thread did, and what destroyed vCPUs had counted */
+};
+
+/* A root as a context remembers it. */
+struct vmmu_root {
+	struct vmmu_page *page;			/* NULL: none */
+	uint64_t pgd;				/* the guest's page-table address it was made for; 0 for a direct root */
+};
+
+/* One paging context. All fields: [cpu]. */
+struct vmmu_context {
+	struct vmmu_mode mode;			/* how the guest's own tables are walked */
+	union vmmu_role role;			/* identity of the root this context needs now */
+	uint64_t pgd;				/* and the guest table it shadows; 0 for a direct root */
+	struct vmmu_root root;			/* current */
+	uint8_t cached;				/* entries of cache[] in use, most recent first */
+	bool dropped_obsolete;			/* the next miss is due to a dropped obsolete root */
+	struct vmmu_root cache[VMMU_ROOT_CACHE_MAX];
+};
+
+/* Table pages a fault may need, allocated before it takes a lock. [cpu] */
+#define VMMU_POOL_PAGES VMMU_LEVEL_MAX
+struct vmmu_pool {
+	uint8_t count;
+	struct vmmu_page *page[VMMU_POOL_PAGES];
+};
+
+struct vmmu_vcpu {
+	struct vmmu_vm *vm;			/* [const] */
+	struct vmmu_context l1;			/* what L1 runs on, and L2 where L1 gives it no nested tables */
+	struct vmmu_context nested;		/* what L2 runs on where L1 gives it EPT or NPT */
+	struct vmmu_context *current_context;	/* [cpu] one of the two */
+	struct vmmu_pool pool;
+	struct vmmu_list link;			/* [lock:vm->lists] in vm->vcpus */
+	uint64_t count[VMMU_C_NR];		/* [cpu] to write; others read it as it is */
+	uint8_t prefetch_wait;			/* [cpu] faults to go until neighbours are tried again */
+	uint8_t prefetch_backoff;		/* [cpu] its next start value: grows while neighbours are not at hand */
+};
+
+/*
+ * Start and end of a VM. The host has set fmt, params, direct_level, huge_level_max, dirty_by_pml before.
+ * vmmu_vm_destroy(): every vCPU is destroyed; frees all tables and waits for their callbacks. Context: may sleep.
+ */
+void vmmu_vm_init(struct vmmu_vm *vm);
+void vmmu_vm_destroy(struct vmmu_vm *vm);
+/* Start and end of a vCPU. Context: may sleep. vmmu_vcpu_destroy() drops its roots. */
+void vmmu_vcpu_init(struct vmmu_vcpu *v, struct vmmu_vm *vm);
+void vmmu_vcpu_destroy(struct vmmu_vcpu *v);
+
+const char *vmmu_counter_name(enum vmmu_counter c);
+uint64_t vmmu_counter_read(struct vmmu_vm *vm, enum vmmu_counter c);
+
+#endif
