@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Masks and compile-time checks. */
+#ifndef VMMU_BASE_BITS_H
+#define VMMU_BASE_BITS_H
+
+#include <vmmu/types.h>
+
+#define STATIC_CHECK(what) _Static_assert(what, #what)
+
+#define BIT64(n)	(1ull << (n))
+/* Bits @high down to @low, both included, as the manuals write ranges; 63 >= high >= low. */
+#define BITS64(high, low) ((~0ull >> (63 - (high))) & (~0ull << (low)))
+
+STATIC_CHECK(BITS64(63, 0) == ~0ull);
+STATIC_CHECK(BITS64(51, 12) == 0x000ffffffffff000ull);
+STATIC_CHECK(BITS64(3, 3) == BIT64(3));
+
+/* BITS64() for numbers not known to be in order: 0 where @high < @low. */
+static inline uint64_t bits64_or_none(int high, int low)
+{
+	return high < low ? 0 : BITS64(high, low);
+}
+
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+#endif
