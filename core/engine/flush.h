@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What is owed to the TLBs, as a value.
+ *
+ * Whoever takes a right away from an entry, or a table out of a tree, adds to a debt; the debt is paid, or
+ * handed up to a caller who pays, before anything relies on the right being gone and before the VM's lock is
+ * given up. Tables ride along: they are freed only once no CPU can walk them.
+ */
+#ifndef VMMU_ENGINE_FLUSH_H
+#define VMMU_ENGINE_FLUSH_H
+
+#include <vmmu/vm.h>
+
+struct vmmu_flush {
+	struct vmmu_vm *vm;
+	vmmu_gfn_t start, end;		/* frames whose translations may be stale; empty: nothing is owed */
+	struct vmmu_page *dead;		/* removed tables, chained by next_dead */
+};
+
+static inline struct vmmu_flush flush_none(struct vmmu_vm *vm)
+{
+	return (struct vmmu_flush){ .vm = vm, .start = ~0ull };
+}
+
+static inline bool flush_is_owed(const struct vmmu_flush *flush)
+{
+	return flush->start < flush->end;
+}
+
+static inline void flush_add(struct vmmu_flush *flush, vmmu_gfn_t gfn, int level)
+{
+	vmmu_gfn_t start = vmmu_gfn_round(gfn, level), end = start + vmmu_level_frames(level);
+
+	if (start < flush->start)
+		flush->start = start;
+	if (end > flush->end)
+		flush->end = end;
+}
+
+static inline void flush_add_dead(struct vmmu_flush *flush, struct vmmu_page *page)
+{
+	page->next_dead = flush->dead;
+	flush->dead = page;
+}
+
+/* Flush what is owed, then let go of the dead tables. The debt is 0 afterwards. Context: atomic. */
+void vmmu_flush_pay(struct vmmu_flush *flush);
+/*
+ * Leave the flush to the caller, who flushes the whole VM before it gives up its lock. Debts with dead tables
+ * are paid here. Return: does the caller have to flush?
+ */
+VMMU_MUST_CHECK bool vmmu_flush_hand_up(struct vmmu_flush *flush);
+
+#endif
