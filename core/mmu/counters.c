@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Names and sums of the counters in vm.h. */
+#include <vmmu/vm.h>
+#include "base/bits.h"
+#include "base/count.h"
+#include "base/list.h"
+#include "base/lock.h"
+
+static const char *const counter_names[] = {
+	[VMMU_C_FAULTS] = "faults",
+	[VMMU_C_FAULTS_FIXED] = "faults_fixed",
+	[VMMU_C_FAULTS_FAST] = "faults_fast",
+	[VMMU_C_FAULTS_SPURIOUS] = "faults_spurious",
+	[VMMU_C_FAULTS_EMULATED] = "faults_emulated",
+	[VMMU_C_FAULTS_RETRIED] = "faults_retried",
+	[VMMU_C_RACES_LOST] = "races_lost",
+	[VMMU_C_ROOTS_BUILT] = "roots_built",
+	[VMMU_C_ROOTS_HIT] = "roots_hit",
+	[VMMU_C_ROOTS_SHARED] = "roots_shared",
+	[VMMU_C_ROOTS_MISS_COLD] = "roots_miss_cold",
+	[VMMU_C_ROOTS_MISS_OBSOLETE] = "roots_miss_obsolete",
+	[VMMU_C_TABLES_MADE] = "tables_made",
+	[VMMU_C_TABLES_FREED] = "tables_freed",
+	[VMMU_C_TABLES_NOW] = "tables_now",
+	[VMMU_C_LEAVES_SET] = "leaves_set",
+	[VMMU_C_LEAVES_ZAPPED] = "leaves_zapped",
+	[VMMU_C_SPLITS] = "splits",
+	[VMMU_C_COLLAPSES] = "collapses",
+	[VMMU_C_NX_SPLITS_NOW] = "nx_splits_now",
+	[VMMU_C_PREFETCHED] = "prefetched",
+	[VMMU_C_MMIO_SET] = "mmio_set",
+	[VMMU_C_FLUSHES] = "flushes_issued",
+	[VMMU_C_FLUSHES_HANDED_UP] = "flushes_handed_up",
+	[VMMU_C_ZAP_ALL] = "zap_all",
+	[VMMU_C_LOCK_EXCL] = "lock_excl",
+};
+STATIC_CHECK(sizeof(counter_names) / sizeof(counter_names[0]) == VMMU_C_NR);
+
+const char *vmmu_counter_name(enum vmmu_counter c)
+{
+	return counter_names[c];
+}
+
+uint64_t vmmu_counter_read(struct vmmu_vm *vm, enum vmmu_counter c)
+{
+	uint64_t sum;
+
+	lists_lock(vm);
+	sum = counter_read(&vm->count[c]);
+	for (struct vmmu_list *node = vm->vcpus.next; node != &vm->vcpus; node = node->next)
+		sum += counter_read(&CONTAINER_OF(node, struct vmmu_vcpu, link)->count[c]);
+	lists_unlock(vm);
+	return sum;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Invalidation and aging by the host: see memory.h. Invalid roots count: a vCPU may still run on one. */
+#include <vmmu/memory.h>
+#include <vmmu/host.h>
+#include "engine/direct.h"
+#include "mmu/root.h"
+
+bool vmmu_unmap_range(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end, enum vmmu_yield yield)
+{
+	struct vmmu_flush debt = flush_none(vm);
+	struct vmmu_page *root = NULL;
+
+	vmmu_host_assert_locked_excl(vm);
+	while ((root = vmmu_root_next(vm, root, space, VMMU_ROOTS_ALL))) {
+		struct vmmu_op op = vmmu_op_start(root, start, end,
+						  yield == VMMU_YIELD_ALLOWED ? vmmu_host_yield_excl : NULL);
+
+		/* One debt for all roots: a yield in a later one pays for the earlier ones, too. */
+		op.debt = debt;
+		vmmu_direct_unmap(&op);
+		debt = op.debt;
+	}
+	return vmmu_flush_hand_up(&debt);
+}
+
+bool vmmu_set_frame(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn, vmmu_pfn_t pfn)
+{
+	struct vmmu_page *root = NULL;
+	bool flush = false;
+
+	vmmu_host_assert_locked_excl(vm);
+	while ((root = vmmu_root_next(vm, root, space, VMMU_ROOTS_ALL))) {
+		struct vmmu_op op = vmmu_op_start(root, gfn, gfn + 1, NULL);
+
+		vmmu_direct_set_frame(&op, pfn);
+		flush |= vmmu_flush_hand_up(&op.debt);
+	}
+	return flush;
+}
+
+static bool young(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end, bool age)
+{
+	struct vmmu_page *root = NULL;
+	bool found = false;
+
+	while ((root = vmmu_root_next(vm, root, space, VMMU_ROOTS_ALL))) {
+		struct vmmu_op op = vmmu_op_start(root, start, end, NULL);
+
+		found |= vmmu_direct_young(&op, age);
+	}
+	return found;
+}
+
+bool vmmu_age_range(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end)
+{
+	return young(vm, space, start, end, true);
+}
+
+bool vmmu_test_young_range(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end)
+{
+	return young(vm, space, start, end, false);
+}

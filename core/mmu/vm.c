@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Start and end of VMs and vCPUs: see vm.h. */
+#include <vmmu/vm.h>
+#include <vmmu/context.h>
+#include <vmmu/host.h>
+#include <vmmu/memory.h>
+#include "base/count.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "mmu/root.h"
+#include "page/page.h"
+
+void vmmu_params_default(struct vmmu_params *params)
+{
+	*params = (struct vmmu_params){ .root_cache = 16, .prefetch = 8 };
+}
+
+void vmmu_vm_init(struct vmmu_vm *vm)
+{
+	vmmu_host_spin_init(&vm->lists);
+	dlist_init(&vm->roots);
+	dlist_init(&vm->nx_splits);
+	dlist_init(&vm->vcpus);
+	if (vm->params.root_cache > VMMU_ROOT_CACHE_MAX)
+		vm->params.root_cache = VMMU_ROOT_CACHE_MAX;
+}
+
+void vmmu_vm_destroy(struct vmmu_vm *vm)
+{
+	vmmu_zap_all_fast(vm);
+	vmmu_host_rcu_barrier();
+}
+
+static void context_init(struct vmmu_context *c)
+{
+	*c = (struct vmmu_context){ .cached = 0 };
+}
+
+void vmmu_vcpu_init(struct vmmu_vcpu *v, struct vmmu_vm *vm)
+{
+	v->vm = vm;
+	context_init(&v->l1);
+	context_init(&v->nested);
+	v->current_context = &v->l1;
+	lists_lock(vm);
+	dlist_add_tail(&vm->vcpus, &v->link);
+	lists_unlock(vm);
+}
+
+static void context_drop(struct vmmu_vcpu *v, struct vmmu_context *c)
+{
+	vmmu_root_drop_current(v, c);
+	vmmu_roots_drop_cached(v, c);
+}
+
+void vmmu_vcpu_destroy(struct vmmu_vcpu *v)
+{
+	struct vmmu_vm *vm = v->vm;
+
+	context_drop(v, &v->l1);
+	context_drop(v, &v->nested);
+	vmmu_pool_drain(v);
+	lists_lock(vm);
+	dlist_del(&v->link);
+	for (unsigned int c = 0; c < VMMU_C_NR; c++)
+		count_vm(vm, c, counter_read(&v->count[c]));
+	lists_unlock(vm);
+}

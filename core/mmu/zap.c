@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Zapping: see memory.h. */
+#include <vmmu/memory.h>
+#include <vmmu/host.h>
+#include "base/count.h"
+#include "engine/direct.h"
+#include "mmu/root.h"
+
+static void zap_in_roots(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end, void (*yield)(struct vmmu_vm *vm))
+{
+	struct vmmu_page *root = NULL;
+
+	while ((root = vmmu_root_next(vm, root, space, VMMU_ROOTS_ALL))) {
+		struct vmmu_op op = vmmu_op_start(root, start, end, yield);
+
+		vmmu_direct_zap(&op);
+		vmmu_flush_pay(&op.debt);
+	}
+}
+
+void vmmu_zap_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end)
+{
+	vmmu_host_assert_locked_excl(vm);
+	zap_in_roots(vm, -1, start, end, vmmu_host_yield_excl);
+}
+
+void vmmu_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
+{
+	vmmu_host_lock_shared(vm);
+	zap_in_roots(vm, vmmu_host_slot_space(slot), vmmu_host_slot_start(slot), vmmu_host_slot_end(slot),
+		     vmmu_host_yield_shared);
+	vmmu_host_unlock_shared(vm);
+}
+
+/* Take the trees of invalid roots apart; with the VM's reference goes the root, once no vCPU remembers it. */
+static void zap_invalid_roots(struct vmmu_vm *vm)
+{
+	struct vmmu_page *root = NULL;
+
+	while ((root = vmmu_root_next(vm, root, -1, VMMU_ROOTS_INVALID))) {
+		struct vmmu_op op = vmmu_op_start(root, 0, ~0ull, vmmu_host_yield_shared);
+
+		vmmu_direct_zap(&op);
+		vmmu_direct_zap_tables(&op);
+		vmmu_flush_pay(&op.debt);
+		vmmu_root_release(vm, root);
+	}
+}
+
+void vmmu_zap_all_fast(struct vmmu_vm *vm)
+{
+	count_vm(vm, VMMU_C_ZAP_ALL, 1);
+	count_vm(vm, VMMU_C_LOCK_EXCL, 1);
+	vmmu_host_lock_excl(vm);
+	vmmu_roots_invalidate(vm);
+	vmmu_host_kick_obsolete_roots(vm);
+	vmmu_host_unlock_excl(vm);
+
+	vmmu_host_lock_shared(vm);
+	zap_invalid_roots(vm);
+	vmmu_host_unlock_shared(vm);
+}
+
+void vmmu_zap_all(struct vmmu_vm *vm)
+{
+	count_vm(vm, VMMU_C_ZAP_ALL, 1);
+	count_vm(vm, VMMU_C_LOCK_EXCL, 1);
+	vmmu_host_lock_excl(vm);
+	zap_in_roots(vm, -1, 0, ~0ull, vmmu_host_yield_excl);
+	vmmu_host_unlock_excl(vm);
+}
