@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the host's memory management does to guest memory. All called with mmu_lock held for writing. */
+#include <vmmu/memory.h>
+#include <vmmu/host.h>
+
+bool kvm_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return vmmu_unmap_range(kvm_to_vmmu(kvm), range->slot->as_id, range->start, range->end,
+				range->may_block ? VMMU_YIELD_ALLOWED : VMMU_YIELD_NEVER);
+}
+
+/* The host put another page behind one frame. A writable one comes in by a fault, so that its D is right. */
+bool kvm_set_spte_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	struct vmmu_vm *vm = kvm_to_vmmu(kvm);
+
+	if (WARN_ON_ONCE(range->end != range->start + 1) || pte_write(range->pte))
+		return vmmu_unmap_range(vm, range->slot->as_id, range->start, range->end, VMMU_YIELD_NEVER);
+	return vmmu_set_frame(vm, range->slot->as_id, range->start, pte_pfn(range->pte));
+}
+
+bool kvm_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return vmmu_age_range(kvm_to_vmmu(kvm), range->slot->as_id, range->start, range->end);
+}
+
+bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return vmmu_test_young_range(kvm_to_vmmu(kvm), range->slot->as_id, range->start, range->end);
+}
+
+/* Direct tables have no reverse map; debugfs asks for its lengths. */
+unsigned int pte_list_count(struct kvm_rmap_head *rmap_head)
+{
+	return 0;
+}

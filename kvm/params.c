@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Parameters of kvm.ko: KVM's own, with their meaning, and vmmu's. */
+#include <linux/cpu.h>
+#include <linux/moduleparam.h>
+#include <vmmu/host.h>
+
+/* Which MMU this kvm.ko has: the file's presence is the answer. */
+static bool vmmu = true;
+module_param(vmmu, bool, 0444);
+MODULE_PARM_DESC(vmmu, "always Y: this kvm.ko has vmmu in place of KVM's MMU");
+
+static uint root_cache = 16;
+module_param_named(vmmu_root_cache, root_cache, uint, 0644);
+MODULE_PARM_DESC(vmmu_root_cache, "roots a vCPU remembers beside the current one, 3 to 64; for VMs created from now on");
+
+static uint prefetch_window = 8;
+module_param_named(vmmu_prefetch, prefetch_window, uint, 0644);
+MODULE_PARM_DESC(vmmu_prefetch, "pages tried around a fault: 0, 2, 4, 8 or 16; for VMs created from now on");
+
+bool __read_mostly vmmu_kvm_flush_on_reuse;
+module_param_named(flush_on_reuse, vmmu_kvm_flush_on_reuse, bool, 0644);
+
+/* vmmu has one engine for direct tables, the one that KVM's tdp_mmu=Y is the like of. */
+static int set_tdp_mmu(const char *val, const struct kernel_param *kp)
+{
+	bool on;
+	int err = kstrtobool(val, &on);
+
+	if (err)
+		return err;
+	if (!on) {
+		pr_err("kvm: vmmu: tdp_mmu=N is not available, direct tables are always built in parallel\n");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static const struct kernel_param_ops tdp_mmu_ops = { .set = set_tdp_mmu, .get = param_get_bool };
+static bool tdp_mmu = true;
+module_param_cb(tdp_mmu, &tdp_mmu_ops, &tdp_mmu, 0644);
+__MODULE_PARM_TYPE(tdp_mmu, "bool");
+
+/* What the user asked of mmio_caching; the parameter itself says what the CPU made of it. */
+bool vmmu_kvm_mmio_caching_wanted;
+
+void vmmu_kvm_params_for_vm(struct vmmu_params *params)
+{
+	uint pages = min(READ_ONCE(prefetch_window), 16u);
+
+	vmmu_params_default(params);
+	params->root_cache = clamp(READ_ONCE(root_cache), (uint)KVM_MMU_NUM_PREV_ROOTS, (uint)VMMU_ROOT_CACHE_MAX);
+	params->prefetch = pages > 1 ? rounddown_pow_of_two(pages) : 0;
+}
+
+void vmmu_kvm_params_init(void)
+{
+	vmmu_kvm_mmio_caching_wanted = enable_mmio_caching;
+	vmmu_kvm_nx_init();
+}

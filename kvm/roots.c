@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Roots: loaded, switched, dropped. Direct roots do not depend on what the guest does to its translations. */
+#include <vmmu/context.h>
+#include <vmmu/host.h>
+
+int kvm_mmu_load(struct kvm_vcpu *vcpu)
+{
+	int err;
+
+	vmmu_kvm_current_context(vcpu);
+	err = vmmu_root_load(vcpu_to_vmmu(vcpu));
+	if (err)
+		return err;
+	vmmu_kvm_view_roots(vcpu->arch.mmu);
+	kvm_mmu_load_pgd(vcpu);
+	/* The root's memory may have been another root's before, with translations of it still in this CPU's TLB. */
+	static_call(kvm_x86_flush_tlb_current)(vcpu);
+	return 0;
+}
+
+static void unload(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
+{
+	struct vmmu_vcpu *v = vcpu_to_vmmu(vcpu);
+	struct vmmu_context *c = mmu_to_context(mmu);
+
+	vmmu_root_drop_current(v, c);
+	vmmu_roots_drop_cached(v, c);
+	vmmu_kvm_view_roots(mmu);
+}
+
+void kvm_mmu_unload(struct kvm_vcpu *vcpu)
+{
+	unload(vcpu, &vcpu->arch.root_mmu);
+	unload(vcpu, &vcpu->arch.guest_mmu);
+	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
+}
+
+static void drop_obsolete(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
+{
+	vmmu_roots_drop_obsolete(vcpu_to_vmmu(vcpu), mmu_to_context(mmu));
+	vmmu_kvm_view_roots(mmu);
+}
+
+void kvm_mmu_free_obsolete_roots(struct kvm_vcpu *vcpu)
+{
+	drop_obsolete(vcpu, &vcpu->arch.root_mmu);
+	drop_obsolete(vcpu, &vcpu->arch.guest_mmu);
+}
+
+void kvm_mmu_free_roots(struct kvm *kvm, struct kvm_mmu *mmu, ulong roots_to_free)
+{
+	struct vmmu_context *c = mmu_to_context(mmu);
+	struct vmmu_vcpu *v = vcpu_to_vmmu(mmu_to_vcpu(mmu));
+
+	/* The mask names the cached roots that the view shows; the view has the order of the cache. */
+	if ((roots_to_free & KVM_MMU_ROOTS_ALL) == KVM_MMU_ROOTS_ALL)
+		vmmu_roots_drop_cached(v, c);
+	for (int i = KVM_MMU_NUM_PREV_ROOTS - 1; i >= 0; i--)
+		if (roots_to_free & KVM_MMU_ROOT_PREVIOUS(i))
+			vmmu_root_drop_cached_one(v, c, i);
+	if (roots_to_free & KVM_MMU_ROOT_CURRENT)
+		vmmu_root_drop_current(v, c);
+	vmmu_kvm_view_roots(mmu);
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_free_roots);
+
+void kvm_mmu_free_guest_mode_roots(struct kvm *kvm, struct kvm_mmu *mmu)
+{
+	vmmu_roots_drop_cached(vcpu_to_vmmu(mmu_to_vcpu(mmu)), mmu_to_context(mmu));
+	vmmu_kvm_view_roots(mmu);
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_free_guest_mode_roots);
+
+void kvm_mmu_new_pgd(struct kvm_vcpu *vcpu, gpa_t new_pgd)
+{
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
+	struct vmmu_context *c = mmu_to_context(mmu);
+	enum vmmu_switch found = vmmu_context_switch(vcpu_to_vmmu(vcpu), c, c->role, new_pgd);
+
+	vmmu_kvm_view_roots(mmu);
+	if (found == VMMU_SWITCH_MISS)
+		return;
+	kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
+	if (vmmu_kvm_flush_on_reuse) {
+		kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
+		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
+	}
+	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_new_pgd);
+
+/* Direct tables hold nothing of the guest's translations: there is nothing to bring up to date. */
+void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
+{
+}
+
+void kvm_mmu_sync_prev_roots(struct kvm_vcpu *vcpu)
+{
+}
+
+void kvm_mmu_invalidate_gva(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, gva_t gva, hpa_t root_hpa)
+{
+	/* For guest_mmu the address is a guest physical one, which no TLB flush by linear address finds. */
+	if (mmu != &vcpu->arch.guest_mmu && !is_noncanonical_address(gva, vcpu))
+		static_call(kvm_x86_flush_tlb_gva)(vcpu, gva);
+}
+
+void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
+{
+	kvm_mmu_invalidate_gva(vcpu, vcpu->arch.walk_mmu, gva, INVALID_PAGE);
+	++vcpu->stat.invlpg;
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
+
+void kvm_mmu_invpcid_gva(struct kvm_vcpu *vcpu, gva_t gva, unsigned long pcid)
+{
+	if (pcid == kvm_get_active_pcid(vcpu))
+		static_call(kvm_x86_flush_tlb_gva)(vcpu, gva);
+	else
+		/* The CPU has no way to flush one address of another PCID of the guest from outside. */
+		kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
+	++vcpu->stat.invlpg;
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The host contract of <vmmu/host.h>, bound to Linux. What a service promises is said there. */
+#ifndef VMMU_KVM_HOST_H
+#define VMMU_KVM_HOST_H
+
+#include <linux/kvm_host.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include "mmu.h"
+#include "x86.h"
+#include "drop_in.h"
+
+/* --- Memory of the core's own ------------------------------------------------------------- */
+
+static inline void *vmmu_host_table_alloc(struct vmmu_vm *vm)
+{
+	return (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+}
+
+static inline void *vmmu_host_table_try_alloc(struct vmmu_vm *vm)
+{
+	return (void *)__get_free_page(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_ZERO);
+}
+
+static inline void vmmu_host_table_free(struct vmmu_vm *vm, void *table)
+{
+	free_page((unsigned long)table);
+}
+
+static inline vmmu_hpa_t vmmu_host_table_hpa(const void *table)
+{
+	return __pa(table);
+}
+
+static inline void *vmmu_host_table_at(vmmu_hpa_t hpa)
+{
+	return __va(hpa);
+}
+
+static inline void vmmu_host_table_set_page(void *table, struct vmmu_page *page)
+{
+	set_page_private(virt_to_page(table), (unsigned long)page);
+}
+
+static inline struct vmmu_page *vmmu_host_table_page(const void *table)
+{
+	return (struct vmmu_page *)page_private(virt_to_page(table));
+}
+
+static inline struct vmmu_page *vmmu_host_page_alloc(void)
+{
+	return kmem_cache_zalloc(vmmu_kvm_page_cache, GFP_KERNEL_ACCOUNT);
+}
+
+static inline struct vmmu_page *vmmu_host_page_try_alloc(void)
+{
+	return kmem_cache_zalloc(vmmu_kvm_page_cache, GFP_NOWAIT | __GFP_ACCOUNT);
+}
+
+static inline void vmmu_host_page_free(struct vmmu_page *page)
+{
+	kmem_cache_free(vmmu_kvm_page_cache, page);
+}
+
+static inline void vmmu_host_table_account(struct vmmu_vm *vm, const void *table, int delta)
+{
+	kvm_account_pgtable_pages((void *)table, delta);
+}
+
+/* --- Locks, RCU, time to yield ------------------------------------------------------------ */
+
+static inline void vmmu_host_spin_init(vmmu_spinlock_t *lock)
+{
+	spin_lock_init(lock);
+}
+
+static inline void vmmu_host_spin_lock(vmmu_spinlock_t *lock)
+{
+	spin_lock(lock);
+}
+
+static inline void vmmu_host_spin_unlock(vmmu_spinlock_t *lock)
+{
+	spin_unlock(lock);
+}
+
+static inline void vmmu_host_lock_shared(struct vmmu_vm *vm)
+{
+	read_lock(&vmmu_to_kvm(vm)->mmu_lock);
+}
+
+static inline void vmmu_host_unlock_shared(struct vmmu_vm *vm)
+{
+	read_unlock(&vmmu_to_kvm(vm)->mmu_lock);
+}
+
+static inline void vmmu_host_lock_excl(struct vmmu_vm *vm)
+{
+	write_lock(&vmmu_to_kvm(vm)->mmu_lock);
+}
+
+static inline void vmmu_host_unlock_excl(struct vmmu_vm *vm)
+{
+	write_unlock(&vmmu_to_kvm(vm)->mmu_lock);
+}
+
+static inline void vmmu_host_assert_locked(struct vmmu_vm *vm)
+{
+	lockdep_assert_held(&vmmu_to_kvm(vm)->mmu_lock);
+}
+
+static inline void vmmu_host_assert_locked_excl(struct vmmu_vm *vm)
+{
+	lockdep_assert_held_write(&vmmu_to_kvm(vm)->mmu_lock);
+}
+
+static inline bool vmmu_host_should_yield(struct vmmu_vm *vm)
+{
+	return need_resched() || rwlock_needbreak(&vmmu_to_kvm(vm)->mmu_lock);
+}
+
+static inline void vmmu_host_yield_shared(struct vmmu_vm *vm)
+{
+	cond_resched_rwlock_read(&vmmu_to_kvm(vm)->mmu_lock);
+}
+
+static inline void vmmu_host_yield_excl(struct vmmu_vm *vm)
+{
+	cond_resched_rwlock_write(&vmmu_to_kvm(vm)->mmu_lock);
+}
+
+static inline void vmmu_host_rcu_read_lock(void)
+{
+	rcu_read_lock();
+}
+
+static inline void vmmu_host_rcu_read_unlock(void)
+{
+	rcu_read_unlock();
+}
+
+void vmmu_kvm_rcu_callback(struct rcu_head *head);
+
+static inline void vmmu_host_rcu_call(struct vmmu_rcu *rcu, void (*fn)(struct vmmu_rcu *rcu))
+{
+	rcu->fn = fn;
+	call_rcu(&rcu->head, vmmu_kvm_rcu_callback);
+}
+
+static inline void vmmu_host_rcu_barrier(void)
+{
+	rcu_barrier();
+}
+
+/* --- TLBs --------------------------------------------------------------------------------- */
+
+static inline void vmmu_host_flush_all(struct vmmu_vm *vm)
+{
+	kvm_flush_remote_tlbs(vmmu_to_kvm(vm));
+}
+
+/* Only a hypervisor below us (Hyper-V) offers a flush by range; hardware flushes all of a VM's translations. */
+static inline void vmmu_host_flush_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end)
+{
+	struct kvm_tlb_range range = { .start_gfn = start, .pages = end - start };
+
+	if (!kvm_x86_ops.tlb_remote_flush_with_range ||
+	    static_call(kvm_x86_tlb_remote_flush_with_range)(vmmu_to_kvm(vm), &range))
+		kvm_flush_remote_tlbs(vmmu_to_kvm(vm));
+}
+
+static inline void vmmu_host_kick_obsolete_roots(struct vmmu_vm *vm)
+{
+	kvm_make_all_cpus_request(vmmu_to_kvm(vm), KVM_REQ_MMU_FREE_OBSOLETE_ROOTS);
+}
+
+/* --- Memslots ----------------------------------------------------------------------------- */
+
+static inline struct vmmu_slot *vmmu_host_slot(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn)
+{
+	return __gfn_to_memslot(__kvm_memslots(vmmu_to_kvm(vm), space), gfn);
+}
+
+static inline struct vmmu_slot *vmmu_host_vcpu_slot(struct vmmu_vcpu *v, vmmu_gfn_t gfn)
+{
+	return kvm_vcpu_gfn_to_memslot(vmmu_to_vcpu(v), gfn);
+}
+
+static inline uint64_t vmmu_host_generation(struct vmmu_vcpu *v)
+{
+	uint64_t generation = READ_ONCE(kvm_vcpu_memslots(vmmu_to_vcpu(v))->generation);
+
+	/* The slot is looked up after the generation was read: see <vmmu/fault.h>. */
+	smp_rmb();
+	return generation;
+}
+
+static inline vmmu_gfn_t vmmu_host_slot_start(const struct vmmu_slot *slot)
+{
+	return slot->base_gfn;
+}
+
+static inline vmmu_gfn_t vmmu_host_slot_end(const struct vmmu_slot *slot)
+{
+	return slot->base_gfn + slot->npages;
+}
+
+static inline int vmmu_host_slot_space(const struct vmmu_slot *slot)
+{
+	return slot->as_id;
+}
+
+static inline bool vmmu_host_slot_logs_dirty(const struct vmmu_slot *slot)
+{
+	return kvm_slot_dirty_track_enabled(slot);
+}
+
+static inline bool vmmu_host_slot_huge_disallowed(const struct vmmu_slot *slot, vmmu_gfn_t gfn, int level)
+{
+	return slot->arch.lpage_info[level - 2][gfn_to_index(gfn, slot->base_gfn, level)].disallow_lpage;
+}
+
+static inline bool vmmu_host_write_tracked(struct vmmu_vm *vm, const struct vmmu_slot *slot, vmmu_gfn_t gfn)
+{
+	struct vmmu_kvm *vk = container_of(vm, struct vmmu_kvm, vm);
+
+	return unlikely(READ_ONCE(vk->tracked)) && vmmu_kvm_is_tracked(vk->kvm, gfn);
+}
+
+static inline void vmmu_host_mark_dirty(struct vmmu_vm *vm, struct vmmu_vcpu *v, struct vmmu_slot *slot, vmmu_gfn_t gfn)
+{
+	mark_page_dirty_in_slot(vmmu_to_kvm(vm), slot, gfn);
+}
+
+static inline int vmmu_host_mapping_level(struct vmmu_vm *vm, const struct vmmu_slot *slot, vmmu_gfn_t gfn, int max_level)
+{
+	return vmmu_kvm_mapping_level(vmmu_to_kvm(vm), slot, gfn, max_level);
+}
+
+/* --- Host frames -------------------------------------------------------------------------- */
+
+static inline int vmmu_host_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f)
+{
+	return vmmu_kvm_fault_in(vmmu_to_vcpu(v), f);
+}
+
+static inline bool vmmu_host_fault_stale(struct vmmu_vcpu *v, const struct vmmu_fault *f)
+{
+	return f->slot && mmu_invalidate_retry_hva(vmmu_to_vcpu(v)->kvm, f->seq, f->hva);
+}
+
+static inline bool vmmu_host_invalidating(struct vmmu_vm *vm)
+{
+	return READ_ONCE(vmmu_to_kvm(vm)->mmu_invalidate_in_progress);
+}
+
+static inline void vmmu_host_fault_release(struct vmmu_vcpu *v, struct vmmu_fault *f)
+{
+	if (f->slot)
+		kvm_release_pfn_clean(f->pfn);
+}
+
+static inline int vmmu_host_pfns_atomic(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool write,
+					vmmu_pfn_t *pfns, int count)
+{
+	struct page *pages[16];
+	int got;
+
+	if (slot->flags & (KVM_MEMSLOT_INVALID | (write ? KVM_MEM_READONLY : 0)))
+		return 0;
+	got = gfn_to_page_many_atomic(slot, gfn, pages, min_t(int, count, ARRAY_SIZE(pages)));
+	for (int i = 0; i < got; i++)
+		pfns[i] = page_to_pfn(pages[i]);
+	return got;
+}
+
+static inline void vmmu_host_pfn_release(vmmu_pfn_t pfn)
+{
+	put_page(pfn_to_page(pfn));
+}
+
+static inline void vmmu_host_pfn_accessed(vmmu_pfn_t pfn)
+{
+	kvm_set_pfn_accessed(pfn);
+}
+
+static inline void vmmu_host_pfn_dirty(vmmu_pfn_t pfn)
+{
+	kvm_set_pfn_dirty(pfn);
+}
+
+static inline uint64_t vmmu_host_memtype(struct vmmu_vcpu *v, vmmu_gfn_t gfn, bool is_mmio)
+{
+	return vmmu_kvm_format.ept ? static_call(kvm_x86_get_mt_mask)(vmmu_to_vcpu(v), gfn, is_mmio) : 0;
+}
+
+static inline bool vmmu_host_pfn_is_mmio(vmmu_pfn_t pfn)
+{
+	return vmmu_kvm_pfn_is_device(pfn);
+}
+
+/* --- Guest memory that holds guest tables -------------------------------------------------- */
+
+static inline int vmmu_host_gpte_locate(struct vmmu_vcpu *v, vmmu_gpa_t gpa, struct vmmu_gpte *at)
+{
+	unsigned long hva = kvm_vcpu_gfn_to_hva_prot(vmmu_to_vcpu(v), gpa_to_gfn(gpa), &at->writable);
+
+	if (kvm_is_error_hva(hva))
+		return VMMU_EFAULT;
+	at->host = (void *)(hva + offset_in_page(gpa));
+	at->gpa = gpa;
+	return VMMU_OK;
+}
+
+static inline int vmmu_host_gpte_read(const struct vmmu_gpte *at, unsigned int bytes, uint64_t *value)
+{
+	u32 narrow;
+
+	if (bytes == sizeof(u64))
+		return __get_user(*value, (u64 __user *)at->host) ? VMMU_EFAULT : VMMU_OK;
+	if (__get_user(narrow, (u32 __user *)at->host))
+		return VMMU_EFAULT;
+	*value = narrow;
+	return VMMU_OK;
+}
+
+static inline int vmmu_host_gpte_cmpxchg(struct vmmu_vcpu *v, const struct vmmu_gpte *at, unsigned int bytes,
+					 uint64_t old, uint64_t new_value)
+{
+	int ret;
+
+	if (bytes == sizeof(u64)) {
+		ret = __try_cmpxchg_user((u64 __user *)at->host, &old, new_value, fault64);
+	} else {
+		u32 narrow = (u32)old;
+
+		ret = __try_cmpxchg_user((u32 __user *)at->host, &narrow, (u32)new_value, fault32);
+	}
+	if (!ret)
+		kvm_vcpu_mark_page_dirty(vmmu_to_vcpu(v), gpa_to_gfn(at->gpa));
+	return ret < 0 ? VMMU_EFAULT : ret ? VMMU_EAGAIN : VMMU_OK;
+}
+
+static inline vmmu_gpa_t vmmu_host_translate_nested(struct vmmu_vcpu *v, vmmu_gpa_t gpa, uint64_t pf,
+						    struct vmmu_guest_fault *why)
+{
+	/* Not reached: nested virtualization is refused when the vendor module is loaded. */
+	return VMMU_GPA_INVALID;
+}
+
+static inline int vmmu_host_log_nested_write(struct vmmu_vcpu *v, vmmu_gpa_t gpa)
+{
+	return VMMU_EFAULT;
+}
+
+/* --- Observation -------------------------------------------------------------------------- */
+
+static inline void vmmu_host_leaf_count(struct vmmu_vm *vm, int level, int delta)
+{
+	kvm_update_page_stats(vmmu_to_kvm(vm), level, delta);
+}
+
+static inline void vmmu_host_trace_spte(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn, int level, uint64_t old_spte,
+					uint64_t new_spte)
+{
+	vmmu_kvm_trace_spte(space, gfn, level, old_spte, new_spte);
+}
+
+static inline void vmmu_host_trace_split(struct vmmu_vm *vm, vmmu_gfn_t gfn, uint64_t spte, int level, int status)
+{
+	vmmu_kvm_trace_split(gfn, spte, level, status);
+}
+
+static inline void vmmu_host_trace_page(struct vmmu_vm *vm, const struct vmmu_page *page, enum vmmu_page_event event)
+{
+	vmmu_kvm_trace_page(page, event);
+}
+
+static inline void vmmu_host_trace_walk(enum vmmu_walk_event event, uint64_t a, uint64_t b, uint64_t c)
+{
+	vmmu_kvm_trace_walk(event, a, b, c);
+}
+
+static inline void vmmu_host_trace_fault(struct vmmu_vcpu *v, const struct vmmu_fault *f, enum vmmu_fault_event event,
+					 uint64_t *sptep, uint64_t spte, int result)
+{
+	vmmu_kvm_trace_fault(vmmu_to_vcpu(v), f, event, sptep, spte, result);
+}
+
+static inline void vmmu_host_bug(struct vmmu_vm *vm, const char *what)
+{
+	WARN_ONCE(1, "vmmu: %s\n", what);
+	kvm_vm_bugged(vmmu_to_kvm(vm));
+}
+
+#endif

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Guest addresses for the emulator and for everybody else who looks through a vCPU's eyes. */
+#include <vmmu/walk.h>
+#include <vmmu/host.h>
+
+void vmmu_kvm_mode_from_vcpu(struct kvm_vcpu *vcpu, struct vmmu_mode *mode)
+{
+	struct vmmu_regs regs = {
+		.cr0 = kvm_read_cr0_bits(vcpu, X86_CR0_PG | X86_CR0_WP),
+		.cr4 = kvm_read_cr4_bits(vcpu, KVM_MMU_CR4_ROLE_BITS),
+		.efer = vcpu->arch.efer,
+		.reserved_gpa_bits = vcpu->arch.reserved_gpa_bits,
+		/* Under nested paging the CPU walks the guest's tables and takes what it can, whatever CPUID says. */
+		.gbpages = tdp_enabled ? boot_cpu_has(X86_FEATURE_GBPAGES) : guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES),
+		.pse36 = guest_cpuid_has(vcpu, X86_FEATURE_PSE36),
+		.amd = guest_cpuid_is_amd_or_hygon(vcpu),
+	};
+
+	vmmu_mode_init_legacy(mode, &regs);
+}
+
+static void exception_from(struct x86_exception *exception, const struct vmmu_guest_fault *fault)
+{
+	if (!exception)
+		return;
+	*exception = (struct x86_exception){
+		.vector = PF_VECTOR,
+		.error_code_valid = true,
+		.error_code = (u16)fault->error_code,
+		.nested_page_fault = fault->stage != VMMU_STAGE_TABLES,
+		.address = fault->address,
+	};
+}
+
+static const u64 *pdptrs_of(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, const struct vmmu_mode *mode, u64 *pdptrs)
+{
+	if (mode->format != VMMU_FORMAT_PAE)
+		return NULL;
+	for (int i = 0; i < 4; i++)
+		pdptrs[i] = mmu->get_pdptr(vcpu, i);
+	return pdptrs;
+}
+
+/*
+ * kvm_mmu.gva_to_gpa. @access: PFERR_* of the access. With @exception NULL, or an address without translation,
+ * no more than INVALID_GPA is told.
+ */
+gpa_t vmmu_kvm_gva_to_gpa(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, gpa_t addr, u64 access,
+			  struct x86_exception *exception)
+{
+	struct vmmu_mode *mode = &mmu_to_context(mmu)->mode;
+	struct vmmu_guest_fault fault = { 0 };
+	struct vmmu_access how = {
+		.pf = access,
+		.pkru = vcpu->arch.pkru,
+		.ac = static_call(kvm_x86_get_rflags)(vcpu) & X86_EFLAGS_AC,
+	};
+	u64 pdptrs[4];
+	gpa_t gpa;
+
+	kvm_mmu_refresh_passthrough_bits(vcpu, mmu);
+	gpa = vmmu_translate(vcpu_to_vmmu(vcpu), mode, mmu->get_guest_pgd(vcpu), pdptrs_of(vcpu, mmu, mode, pdptrs), addr,
+			     &how, &fault);
+	if (gpa == VMMU_GPA_INVALID)
+		exception_from(exception, &fault);
+	return gpa == VMMU_GPA_INVALID ? INVALID_GPA : gpa;
+}
