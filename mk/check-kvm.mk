@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+# Our KVM in an emulated host: KVM's own selftests, and how the modules load and what they show.
+# ONLY='*dirty*' runs only tests whose name fits.
+
+ONLY ?= *
+
+.PHONY: check-kvm check-kvm-stock check-intel check-intel-stock
+
+check-kvm: kvm selftests ## test our KVM on an emulated AMD processor
+	@$(PYTHON) -B -m tests.kvm.check --only '$(ONLY)'
+
+check-intel: kvm selftests ## test our KVM on an emulated Intel processor
+	@$(PYTHON) -B -m tests.intel.check --only '$(ONLY)'
+
+# What the distribution's own KVM makes of the same selftests is recorded beside their lists.
+check-kvm-stock: selftests
+	@$(PYTHON) -B -m tests.kvm.check --record
+
+check-intel-stock: selftests
+	@$(PYTHON) -B -m tests.intel.check --record

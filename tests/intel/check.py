@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+"""make check-intel: our KVM on an emulated Intel processor, with EPT."""
+from pathlib import Path
+
+from bed.bochs import BochsHost
+from bed.command import command
+from tests.kvm.suite import Suite
+
+SUITE = Suite(
+    command="check-intel",
+    host=BochsHost(),
+    parameters={"kvm-intel": "ept=1"},
+    folder=Path(__file__).parent,
+    record="stock-ept1.tsv",
+    checks={"no-nested": {}, "no-shadow": {}, "reload": {"rounds": 2}},
+)
+
+if __name__ == "__main__":
+    command(SUITE.main)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+"""KVM's selftests and our checks of the modules in one host, each beside what the distribution's KVM does."""
+import argparse
+import fnmatch
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bed import Host, Image, run_jobs
+from bed.places import BUILD, KVM_CHOICES, kernel_release, module_folders
+
+from .checks import check_job, pack_checks, pack_kvmgt
+from .selftests import pack_selftests, read_stock, selftest_jobs, write_stock
+from .surface import surface_lines, surface_missing, symbols_missing, write_surface
+from .verdict import Verdict
+
+
+@dataclass
+class Suite:
+    """What `make COMMAND` runs.
+
+    folder: holds selftests.list. record: what the distribution's KVM makes of them. checks: {name of a script in checks/:
+    more arguments of check_job()}. records_surface: the distribution's surface is recorded here.
+    """
+    command: str
+    host: Host
+    parameters: dict[str, str]
+    folder: Path
+    record: str
+    checks: dict[str, dict] = field(default_factory=dict)
+    records_surface: bool = False
+
+    def main(self):
+        """The command line."""
+        parser = argparse.ArgumentParser(prog=self.command, description=__doc__)
+        parser.add_argument("--record", action="store_true", help="record what the distribution's KVM does")
+        parser.add_argument("--kvm", default="vmmu", choices=KVM_CHOICES, help="whose kvm.ko (default: vmmu)")
+        parser.add_argument("--only", default="*", metavar="PATTERN", help="only tests whose name fits, as of a shell")
+        arguments = parser.parse_args()
+        if arguments.record:
+            return self.write_record()
+        return self.check(arguments.kvm, arguments.only)
+
+    def check(self, kvm, only):
+        """Run everything whose name fits; returns the exit status."""
+        work = self._work()
+        verdict = Verdict(work / "console.log")
+        stock = read_stock(self.folder / self.record)
+        if kvm == "vmmu" and fnmatch.fnmatch("symbols", only):
+            verdict.add_list("symbols", symbols_missing())
+        checks = [check_job(name, self.host.vendor, **more) for name, more in self.checks.items()]
+        jobs = [job for job in checks + selftest_jobs(self.folder / "selftests.list") if fnmatch.fnmatch(job.name, only)]
+        for outcome in self._run(kvm, jobs, work):
+            verdict.add(outcome, stock.get(outcome.job.name))
+            if outcome.job.name == "surface" and outcome.ok:
+                verdict.add_list("surface, compared", surface_missing(surface_lines(outcome)))
+        return verdict.close()
+
+    def write_record(self):
+        """Run the selftests with the distribution's KVM, and record what comes of them, and its surface."""
+        work = self._work()
+        jobs = selftest_jobs(self.folder / "selftests.list")
+        if self.records_surface:
+            jobs.insert(0, check_job("surface", self.host.vendor))
+        outcomes = []
+        verdict = Verdict(work / "console.log")
+        for outcome in self._run("stock", jobs, work):
+            verdict.add(outcome)
+            outcomes.append(outcome)
+        command = f"make {self.command}-stock"
+        if self.records_surface:
+            write_surface(command, kernel_release(), surface_lines(outcomes.pop(0)))
+        write_stock(self.folder / self.record, command, self.host, kernel_release(), outcomes)
+        return verdict.close()
+
+    def _run(self, kvm, jobs, work):
+        """Outcomes of these jobs."""
+        image = Image()
+        image.add_modules([self.host.vendor], module_folders(kvm), self.parameters)
+        pack_selftests(image, [job for job in jobs if job.name not in self.checks])
+        pack_checks(image, kvm)
+        if any(job.name == "kvmgt" for job in jobs):
+            pack_kvmgt(image)
+        return run_jobs(self.host, image, jobs, work)
+
+    def _work(self):
+        """The folder for the initramfs and the log."""
+        work = BUILD / self.command
+        work.mkdir(parents=True, exist_ok=True)
+        return work
