@@ -5,7 +5,7 @@
 DEPS_BUILD  = make gcc libc6-dev binutils python3
 DEPS_KVM    = linux-source-6.1 linux-headers-amd64 xz-utils bc flex bison libelf-dev libssl-dev rsync cpio
 DEPS_HOST   = busybox-static qemu-system-x86
-DEPS_INTEL  = bochs bochs-term bochsbios grub-pc-bin grub-common xorriso mtools
+DEPS_INTEL  = bochs bochs-term bochsbios vgabios grub-pc-bin grub-common xorriso mtools
 DEPS_UNIT   = clang libclang-rt-14-dev libcmocka-dev liburcu-dev
 DEPS_GATES  = clang-format clang-tidy cppcheck codespell gcovr
 DEPS_REPORT = gnuplot-nox
