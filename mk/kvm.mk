@@ -21,12 +21,14 @@ $(KVM_MODULES) &: $(KVM_SOURCES) $(KVM_TREE)/.unpacked $(BUILD)/kvm/options
 	for module in $(notdir $(KVM_MODULES)); do \
 		strip -g -o $(BUILD)/kvm/$$module $(KVM_DIR)/$$module || exit; done
 
-# Of the MMU only the definition of its tracepoints is kept: tools know them.
+# Of the MMU two files are kept: the definition of its tracepoints, which tools know, and one header for
+# kvm/overlay/symbol_versions.h.
 $(KVM_TREE)/.unpacked: $(KSOURCE)
 	rm -rf $(KVM_TREE)
 	mkdir -p $(BUILD)
 	tar -xJf $< -C $(BUILD) linux-source-6.1/arch/x86/kvm linux-source-6.1/virt/kvm
-	find $(KVM_DIR)/mmu -type f ! -name mmutrace.h -delete
+	mv $(KVM_DIR)/mmu/mmu_internal.h $(KVM_DIR)/mmu/stock_mmu_internal.h
+	find $(KVM_DIR)/mmu -type f ! -name mmutrace.h ! -name stock_mmu_internal.h -delete
 	ln -s $(CURDIR)/kvm/overlay/mmu_internal.h $(KVM_DIR)/mmu/
 	ln -s $(CURDIR)/kvm/overlay/Kbuild $(KVM_DIR)/
 	touch $@
