@@ -23,7 +23,7 @@ $(KVM_MODULES) &: $(KVM_SOURCES) $(KVM_TREE)/.unpacked $(BUILD)/kvm/options
 
 # Of the MMU two files are kept: the definition of its tracepoints, which tools know, and one header for
 # kvm/overlay/symbol_versions.h.
-$(KVM_TREE)/.unpacked: $(KSOURCE)
+$(KVM_TREE)/.unpacked: $(KSOURCE) mk/kvm.mk
 	rm -rf $(KVM_TREE)
 	mkdir -p $(BUILD)
 	tar -xJf $< -C $(BUILD) linux-source-6.1/arch/x86/kvm linux-source-6.1/virt/kvm

@@ -4,11 +4,16 @@ from pathlib import Path
 
 from bed.bochs import BochsHost
 from bed.command import command
-from tests.kvm.suite import Suite
+from tests.kvm.suite import SeparateSlabs, Suite
+
+
+class IntelHost(SeparateSlabs, BochsHost):
+    """An emulated Intel processor."""
+
 
 SUITE = Suite(
     command="check-intel",
-    host=BochsHost(),
+    host=IntelHost(),
     parameters={"kvm-intel": "ept=1"},
     folder=Path(__file__).parent,
     record="stock-ept1.tsv",

@@ -5,19 +5,16 @@ from pathlib import Path
 from bed import QemuHost
 from bed.command import command
 
-from .suite import Suite
+from .suite import SeparateSlabs, Suite
 
 
-class SeparateSlabsHost(QemuHost):
-    """A host that does not merge slabs of one size, so that an object that is left in one of KVM's is seen."""
-
-    def launch(self, initramfs, append):
-        return super().launch(initramfs, f"{append} slab_nomerge")
+class AmdHost(SeparateSlabs, QemuHost):
+    """An emulated AMD processor."""
 
 
 SUITE = Suite(
     command="check-kvm",
-    host=SeparateSlabsHost(memory=3000, accelerator="tcg"),
+    host=AmdHost(memory=3000, accelerator="tcg"),
     parameters={"kvm-amd": "npt=1"},
     folder=Path(__file__).parent,
     record="stock-npt1.tsv",

@@ -20,9 +20,8 @@ def check_job(name, vendor, rounds=20, limit=120):
 
 
 def pack_checks(image, kvm):
-    """Put what the checks need into an image: the vendor module that does not fit, kvmgt, a program that runs a VM."""
-    for name in VENDORS:
-        module = load_order([name], module_folders(kvm))[-1]
+    """Put what the checks need into an image: both vendor modules with what they depend on, a program that runs a VM."""
+    for module in load_order(VENDORS, module_folders(kvm)):
         image.add_bytes(module.data, f"bed/modules/{module.name}.ko")
     image.add_program(PROGRAMS / "kvm_page_table_test", "selftests/kvm_page_table_test")
 

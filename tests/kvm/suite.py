@@ -14,6 +14,14 @@ from .surface import surface_lines, surface_missing, symbols_missing, write_surf
 from .verdict import Verdict
 
 
+class SeparateSlabs:
+    """A host, with this class in front, that does not merge slabs of one size: what is left in one of KVM's is seen."""
+
+    def launch(self, initramfs, append):
+        """As of Host."""
+        return super().launch(initramfs, f"{append} slab_nomerge")
+
+
 @dataclass
 class Suite:
     """What `make COMMAND` runs.

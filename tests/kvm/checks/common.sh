@@ -27,3 +27,6 @@ run_vm() {
 heard() {
     dmesg -c | grep -c "$vendor: vmmu: .*$1"
 }
+
+# Whatever happens here, what comes next finds the modules loaded.
+trap 'load kvm; load $vendor' EXIT

@@ -21,7 +21,6 @@ done
 
 /selftests/kvm_page_table_test -b 64M -v 1 > /dev/null &
 vm=$!
-trap 'kill $vm' EXIT
 until ls -d /sys/kernel/debug/kvm/$vm-*/vcpu0 > /dev/null 2>&1; do
     kill -0 $vm || fail "the virtual machine has gone too early"
 done
@@ -33,3 +32,5 @@ kill -0 $vm || fail "the virtual machine has gone too early"
 find /sys/kernel/debug/kvm -maxdepth 1 -type f | sed 's,.*/,surface debugfs ,'
 ls /sys/kernel/slab | sed -nE 's/^(kvm|pte_list_desc|x86_emulator)/surface slab &/p'
 ls /sys/kernel/debug/shrinker 2> /dev/null | sed -nE 's/^(x86-mmu)-.*/surface shrinker \1/p'
+kill $vm
+wait $vm || true
