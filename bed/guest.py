@@ -9,19 +9,22 @@ from .protocol import Listener
 COMMAND_LINE = "console=ttyS0 quiet oops=panic panic=-1"
 
 
-def pack_guest(host_image, name, guest_image, jobs, work):
-    """Put a guest into a host's image: its kernel, and guest_image with these jobs. work: a folder for its initramfs."""
-    initramfs = work / f"{name}.cpio"
+def pack_guest(host_image, label, guest_image, jobs, work):
+    """Put a guest into a host's image under a label: its kernel, and guest_image with these jobs.
+
+    work: a folder for its initramfs.
+    """
+    initramfs = work / f"{label}.cpio"
     guest_image.write(initramfs, jobs)
     host_image.add_file(kernel_image(), "guest/vmlinuz")
-    host_image.add_file(initramfs, f"guest/{name}.cpio")
+    host_image.add_file(initramfs, f"guest/{label}.cpio")
     host_image.add_file(BED / "guest.sh", "bed/guest.sh")
 
 
-def start_command(name, memory, cpus=2, append="", options=""):
-    """Shell text that starts a packed guest; memory in MiB, options for QEMU as shell text. It needs guest.sh."""
+def start_command(label, memory, cpus=2, append="", options=""):
+    """Shell text that starts a packed guest as L1; memory in MiB, options for QEMU as shell text. It needs guest.sh."""
     words = shlex.quote(f"{COMMAND_LINE} {append}".strip())
-    return (f"guest_start {name} -m {memory} -smp {cpus} -kernel /guest/vmlinuz -initrd /guest/{name}.cpio "
+    return (f"guest_start L1 -m {memory} -smp {cpus} -kernel /guest/vmlinuz -initrd /guest/{label}.cpio "
             f"-append {words} {options}\n")
 
 

@@ -32,8 +32,9 @@ run_qemu() {
 relay() {
     while IFS= read -r line; do
         read -r uptime idle < /proc/uptime
+        echo "$line" >&3
         echo "$1 $uptime $line"
-    done
+    done 3> /run/$1.log
 }
 
 # guest_await NAME TEXT: read from QMP until a line holds the text, and leave it in $reply. Status 1: QEMU has ended.
@@ -58,6 +59,20 @@ guest_await_halt() {
     guest_await $1 '"STOP"' || return 1
     read -r halted idle < /proc/uptime
     echo "@@note $1.halted $halted"
+}
+
+# guest_await_line NAME TEXT: wait until the guest has said this on its console.
+guest_await_line() {
+    until grep -qF "$2" /run/$1.log; do
+        [ ! -e /run/$1.gone ] || return 1
+        sleep 0.2
+    done
+}
+
+# guest_passed NAME: status 0 if the guest ran all its jobs, with success, and its kernel did not complain.
+guest_passed() {
+    grep -q '^@@bed stop' /run/$1.log || return 1
+    ! grep -v '^@@bed end [0-9]* 0 ' /run/$1.log | grep -qE '^@@bed (end|kernel|module-failed)'
 }
 
 # guest_figures NAME: note what KVM counted for the guest, as "NAME.kvm.COUNTER", and what the module's own file says,

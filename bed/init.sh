@@ -45,7 +45,7 @@ load_modules() {
 
 run_job() {
     read -r limit < /bed/jobs/$1/limit
-    rm -rf /run/late /tmp/job
+    rm -rf /run/* /tmp/*
     mkdir /tmp/job
     cd /tmp/job
     say begin $1 $(now)

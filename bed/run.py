@@ -50,7 +50,7 @@ def run_guest(mode, kvm, folder, progress, limit=180, verbose=False):
     progress.begin("host boots")
     guest = Guest("L1", jobs)
     watch = _Watch(guest, progress, verbose)
-    script = (f". /bed/guest.sh\nkvm_must_be {kvm}\n" + start_command("L1", GUEST_MEMORY) +
+    script = (f". /bed/guest.sh\nkvm_must_be {kvm}\n" + start_command("run", GUEST_MEMORY) +
               "guest_await_halt L1 || exit 1\nguest_figures L1\nguest_end L1\n")
     outcome = next(run_jobs(host, image, [Job("guest", script, limit)], folder, watch.line))
     progress.end()
@@ -89,7 +89,7 @@ def host_image(mode, kvm, jobs, folder):
     host = Image()
     host.add_modules([mode.vendor], module_folders(kvm), mode.parameters)
     host.add_qemu()
-    pack_guest(host, "L1", guest, jobs, folder)
+    pack_guest(host, "run", guest, jobs, folder)
     return host
 
 
