@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The locks of a VM, checked for order and owner: see vm.h and thread.h. */
+#include <sched.h>
+#include "vm.h"
+
+void machine_mutex_lock(enum machine_lock class, pthread_mutex_t *mutex)
+{
+	machine_lock_note(class, mutex, true);
+	pthread_mutex_lock(mutex);
+}
+
+void machine_mutex_unlock(pthread_mutex_t *mutex)
+{
+	machine_unlock_note(mutex);
+	pthread_mutex_unlock(mutex);
+}
+
+static void vm_lock(struct machine_vm *m, bool excl)
+{
+	machine_lock_note(MACHINE_LOCK_VM, &m->lock, excl);
+	__atomic_fetch_add(&m->waiting, 1, __ATOMIC_RELAXED);
+	if (excl)
+		pthread_rwlock_wrlock(&m->lock);
+	else
+		pthread_rwlock_rdlock(&m->lock);
+	__atomic_fetch_sub(&m->waiting, 1, __ATOMIC_RELAXED);
+}
+
+static void vm_unlock(struct machine_vm *m, enum machine_held how)
+{
+	if (machine_self()->rcu_depth)
+		machine_bug("the VM's lock is given up inside an RCU read section");
+	if (machine_lock_held(&m->lock) != how)
+		machine_bug("the VM's lock is given up in the wrong way");
+	machine_unlock_note(&m->lock);
+	pthread_rwlock_unlock(&m->lock);
+}
+
+void machine_lock_shared(struct machine_vm *m) { vm_lock(m, false); }
+void machine_unlock_shared(struct machine_vm *m) { vm_unlock(m, MACHINE_HELD_SHARED); }
+void machine_lock_excl(struct machine_vm *m) { vm_lock(m, true); }
+void machine_unlock_excl(struct machine_vm *m) { vm_unlock(m, MACHINE_HELD_EXCL); }
+
+bool machine_should_yield(struct machine_vm *m)
+{
+	uint64_t random;
+
+	switch (m->yield) {
+	case MACHINE_YIELD_ALWAYS:
+		return true;
+	case MACHINE_YIELD_AT_RANDOM:
+		random = __atomic_load_n(&m->yield_random, __ATOMIC_RELAXED);
+		machine_random(&random);
+		__atomic_store_n(&m->yield_random, random, __ATOMIC_RELAXED);
+		return !((random >> 20) & 7);
+	case MACHINE_YIELD_IF_AWAITED:
+		return __atomic_load_n(&m->waiting, __ATOMIC_RELAXED) > 0;
+	default:
+		return false;
+	}
+}
+
+void machine_slots_read_lock(struct machine_vm *m)
+{
+	machine_lock_note(MACHINE_LOCK_SLOTS_READ, &m->slots_read, false);
+	pthread_rwlock_rdlock(&m->slots_read);
+}
+
+void machine_slots_read_unlock(struct machine_vm *m)
+{
+	machine_unlock_note(&m->slots_read);
+	pthread_rwlock_unlock(&m->slots_read);
+}
+
+void machine_slots_synchronize(struct machine_vm *m)
+{
+	machine_assert_may_sleep("slots_synchronize");
+	machine_lock_note(MACHINE_LOCK_SLOTS_READ, &m->slots_read, true);
+	pthread_rwlock_wrlock(&m->slots_read);
+	pthread_rwlock_unlock(&m->slots_read);
+	machine_unlock_note(&m->slots_read);
+}
