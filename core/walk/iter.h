@@ -71,6 +71,7 @@ static inline void iter_start(struct vmmu_iter *it, const struct vmmu_spte_forma
 	it->start = start;
 	it->end = end < tree_end ? end : tree_end;
 	it->gfn = 0;
+	it->old = 0;
 	it->min_level = min_level;
 	iter_restart(it);
 }
