@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bed import QemuHost
 from bed.command import command
+from bed.scenarios import SCENARIOS
 
 from .suite import SeparateSlabs, Suite
 
@@ -19,6 +20,7 @@ SUITE = Suite(
     folder=Path(__file__).parent,
     record="stock-npt1.tsv",
     checks={"surface": {}, "kvmgt": {}, "no-nested": {}, "no-shadow": {}, "reload": {}},
+    scenarios=tuple(SCENARIOS),
     records_surface=True,
 )
 

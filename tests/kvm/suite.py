@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bed import Host, Image, run_jobs
 from bed.places import BUILD, KVM_CHOICES, kernel_release, module_folders
+from bed.scenarios import prepare_scenarios
 
 from .checks import check_job, pack_checks, pack_kvmgt
 from .selftests import pack_selftests, read_stock, selftest_jobs, write_stock
@@ -27,7 +28,8 @@ class Suite:
     """What `make COMMAND` runs.
 
     folder: holds selftests.list. record: what the distribution's KVM makes of them. checks: {name of a script in checks/:
-    more arguments of check_job()}. records_surface: the distribution's surface is recorded here.
+    more arguments of check_job()}. scenarios: names in bed/scenarios/. records_surface: the distribution's surface is
+    recorded here.
     """
     command: str
     host: Host
@@ -35,6 +37,7 @@ class Suite:
     folder: Path
     record: str
     checks: dict[str, dict] = field(default_factory=dict)
+    scenarios: tuple[str, ...] = ()
     records_surface: bool = False
 
     def main(self):
@@ -56,8 +59,11 @@ class Suite:
         if kvm == "vmmu" and fnmatch.fnmatch("symbols", only):
             verdict.add_list("symbols", symbols_missing())
         checks = [check_job(name, self.host.vendor, **more) for name, more in self.checks.items()]
-        jobs = [job for job in checks + selftest_jobs(self.folder / "selftests.list") if fnmatch.fnmatch(job.name, only)]
-        for outcome in self._run(kvm, jobs, work):
+        checks = [job for job in checks if fnmatch.fnmatch(job.name, only)]
+        selftests = [job for job in selftest_jobs(self.folder / "selftests.list") if fnmatch.fnmatch(job.name, only)]
+        image = self._image(kvm, checks, selftests)
+        scenarios = prepare_scenarios(fnmatch.filter(self.scenarios, only), image, work)
+        for outcome in run_jobs(self.host, image, [*checks, *selftests, *scenarios], work):
             verdict.add(outcome, stock.get(outcome.job.name))
             if outcome.job.name == "surface" and outcome.ok:
                 verdict.add_list("surface, compared", surface_missing(surface_lines(outcome)))
@@ -66,12 +72,12 @@ class Suite:
     def write_record(self):
         """Run the selftests with the distribution's KVM, and record what comes of them, and its surface."""
         work = self._work()
-        jobs = selftest_jobs(self.folder / "selftests.list")
-        if self.records_surface:
-            jobs.insert(0, check_job("surface", self.host.vendor))
+        selftests = selftest_jobs(self.folder / "selftests.list")
+        checks = [check_job("surface", self.host.vendor)] if self.records_surface else []
+        image = self._image("stock", checks, selftests)
         outcomes = []
         verdict = Verdict(work / "console.log")
-        for outcome in self._run("stock", jobs, work):
+        for outcome in run_jobs(self.host, image, [*checks, *selftests], work):
             verdict.add(outcome)
             outcomes.append(outcome)
         command = f"make {self.command}-stock"
@@ -80,15 +86,15 @@ class Suite:
         write_stock(self.folder / self.record, command, self.host, kernel_release(), outcomes)
         return verdict.close()
 
-    def _run(self, kvm, jobs, work):
-        """Outcomes of these jobs."""
+    def _image(self, kvm, checks, selftests):
+        """What the host needs for these jobs."""
         image = Image()
         image.add_modules([self.host.vendor], module_folders(kvm), self.parameters)
-        pack_selftests(image, [job for job in jobs if job.name not in self.checks])
+        pack_selftests(image, selftests)
         pack_checks(image, kvm)
-        if any(job.name == "kvmgt" for job in jobs):
+        if any(job.name == "kvmgt" for job in checks):
             pack_kvmgt(image)
-        return run_jobs(self.host, image, jobs, work)
+        return image
 
     def _work(self):
         """The folder for the initramfs and the log."""
