@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 """How a command of the test bed ends."""
+import os
 import signal
 import sys
 
@@ -18,3 +19,7 @@ def command(main):
         sys.exit(f"FAILED: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has left; do not fail once more as Python closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 """make compare: run guests in our KVM and in Debian's by turns, and put the figures side by side.
 
-Times of one run on a shared machine mean little; the ratio within a pair of neighbouring runs means more, and the median
-of the pairs is what to quote. Counts hardly vary.
+Times of one run on a shared machine mean little; the ratio within a pair of neighbouring runs means more, and the
+median of the pairs is what to quote. Counts hardly vary.
 """
 import argparse
 from statistics import median

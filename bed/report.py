@@ -14,7 +14,7 @@ def read_report(path):
 
 
 def counters(notes, guest):
-    """The counters that guest_figures noted: {"exits": 1, ...} by their names in the report, then all of KVM's and ours.
+    """The counters that guest_figures noted: {"exits": 1, ...} by their names in a report, then all of KVM's and ours.
 
     The names in front are there for either MMU to have; one that the loaded module does not count is None.
     """

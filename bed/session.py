@@ -74,7 +74,9 @@ class _Boot:
         outcome = listener.current or Outcome(listener.jobs[listener.next], Status.FAIL)
         outcome.hangs = hangs
         outcome.status = Status.CRASH if self.crashed else Status.HANG
-        outcome.reason = f"the host stopped: {listener.panic or 'no message'}" if self.crashed else "the host hung twice"
+        outcome.reason = "the host hung twice"
+        if self.crashed:
+            outcome.reason = f"the host stopped: {listener.panic or 'no message'}"
         return outcome
 
     def _patience(self, host):

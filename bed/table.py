@@ -4,8 +4,8 @@
 GROUPS = (
     ("page faults", (
         ("taken", "kvm.pf_taken"), ("fixed", "kvm.pf_fixed"), ("fixed without a lock", "kvm.pf_fast"),
-        ("spurious", "kvm.pf_spurious"), ("emulated", "kvm.pf_emulate"), ("MMIO entries made", "kvm.pf_mmio_spte_created"),
-        ("for the guest itself", "kvm.pf_guest"),
+        ("spurious", "kvm.pf_spurious"), ("emulated", "kvm.pf_emulate"),
+        ("MMIO entries made", "kvm.pf_mmio_spte_created"), ("for the guest itself", "kvm.pf_guest"),
     )),
     ("exits", (
         ("all", "kvm.exits"), ("MMIO", "kvm.mmio_exits"), ("port I/O", "kvm.io_exits"), ("halt", "kvm.halt_exits"),
@@ -19,8 +19,9 @@ GROUPS = (
         ("2 MiB split for execution", "kvm.nx_lpage_splits"),
     )),
     ("shadow pages", (
-        ("in use at the end", "vmmu.shadow_pages"), ("roots built", "vmmu.roots_built"), ("roots found", "vmmu.roots_hit"),
-        ("roots missed", "vmmu.roots_missed"), ("zapped", "kvm.mmu_shadow_zapped"), ("unsynchronised", "kvm.mmu_unsync"),
+        ("in use at the end", "vmmu.shadow_pages"), ("roots built", "vmmu.roots_built"),
+        ("roots found", "vmmu.roots_hit"), ("roots missed", "vmmu.roots_missed"),
+        ("zapped", "kvm.mmu_shadow_zapped"), ("unsynchronised", "kvm.mmu_unsync"),
     )),
 )
 

@@ -35,7 +35,8 @@ apt() {
 # Prints those of the named packages that are not installed.
 missing() {
     # dpkg-query fails if it does not know one of them: its list is what counts.
-    installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2> /dev/null | sed -n 's/^installed //p') || true
+    installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2> /dev/null |
+        sed -n 's/^installed //p') || true
     printf '%s\n' "$@" | grep -vxF "$installed" || true
 }
 
@@ -76,7 +77,8 @@ kernel() {
         # Debian drops superseded releases: move on to the newest, with source and headers that fit.
         refresh_lists
         say "bringing linux-headers-amd64 and linux-source-6.1 up to date"
-        apt install --no-install-recommends linux-headers-amd64 linux-source-6.1 || fail "cannot update the kernel's headers"
+        apt install --no-install-recommends linux-headers-amd64 linux-source-6.1 ||
+            fail "cannot update the kernel's headers"
         release=$(release_of_headers)
         (cd "$1.new" && download "$release") || fail "cannot download linux-image-$release"
     fi

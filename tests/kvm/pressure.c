@@ -5,11 +5,12 @@
  *
  * Each page of the guest's data holds a number, and a table of floors says which. The vCPUs scan all pages without end:
  * they read the floor, the page if the floor is not 0, the floor again; if it stood still, the page must hold just that
- * number, and the vCPU writes it back to the page's second word, and a trace of its own to the third. The host changes numbers as it likes (floor to 0, page,
- * floor) and waits until it sees them written back: a read through a stale translation stops the guest, a write
- * through one never arrives.
+ * number, and the vCPU writes it back to the page's second word, and a trace of its own to the third. The host changes
+ * numbers as it likes (floor to 0, page, floor) and waits until it sees them written back: a read through a stale
+ * translation stops the guest, a write through one never arrives.
  *
- * usage: pressure SECONDS      for each way; prints PASS, FAIL or SKIP for each; status 0 if none failed, 4 if any skipped
+ * usage: pressure SECONDS      for each way
+ * Prints PASS, FAIL or SKIP for each; status 1 if one failed, where it stops, and 4 if one was skipped.
  */
 #define _GNU_SOURCE
 #include <errno.h>
