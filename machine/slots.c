@@ -103,10 +103,31 @@ static void next_generation(struct machine_vm *m, int space)
 		vmmu_zap_all_fast(&m->vm);
 }
 
+static void count_tracked(struct machine_vm *m, const struct vmmu_slot *slot, vmmu_gfn_t gfn, bool on)
+{
+	__atomic_store_n(&slot->records->tracked[gfn - slot->start], on, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&m->slots_tracked, on ? 1 : -1ull, __ATOMIC_RELAXED);
+	for (int level = VMMU_LEVEL_2M; level <= VMMU_LEVEL_HUGE_MAX; level++)
+		__atomic_fetch_add(&slot->records->huge_disallowed[level - 2][block_of(slot, gfn, level)],
+				   (uint16_t)(on ? 1 : -1), __ATOMIC_RELAXED);
+}
+
+/* A frame tracked in one address space is tracked in a slot that comes to show it in the other one. */
+static void adopt_tracked(struct machine_vm *m, const struct vmmu_slot *slot)
+{
+	if (!m->slots_tracked)
+		return;
+	for (vmmu_gfn_t gfn = slot->start; gfn < slot->end; gfn++)
+		if (machine_is_tracked(m, gfn))
+			count_tracked(m, slot, gfn, true);
+}
+
 static void add_locked(struct machine_vm *m, struct vmmu_slot *slot)
 {
-	if (!slot->records)
+	if (!slot->records) {
 		slot->records = records_new(slot);
+		adopt_tracked(m, slot);
+	}
 	replace(m, slot->space, slot->id, slot);
 	next_generation(m, slot->space);
 }
@@ -207,15 +228,9 @@ bool machine_is_tracked(struct machine_vm *m, vmmu_gfn_t gfn)
 /* Context: excl. */
 static bool track_in_slot(struct machine_vm *m, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool on)
 {
-	uint8_t *tracked = &slot->records->tracked[gfn - slot->start];
-
-	if (__atomic_load_n(tracked, __ATOMIC_RELAXED) == on)
+	if (__atomic_load_n(&slot->records->tracked[gfn - slot->start], __ATOMIC_RELAXED) == on)
 		return false;
-	__atomic_store_n(tracked, on, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&m->slots_tracked, on ? 1 : -1ull, __ATOMIC_RELAXED);
-	for (int level = VMMU_LEVEL_2M; level <= VMMU_LEVEL_HUGE_MAX; level++)
-		__atomic_fetch_add(&slot->records->huge_disallowed[level - 2][block_of(slot, gfn, level)],
-				   (uint16_t)(on ? 1 : -1), __ATOMIC_RELAXED);
+	count_tracked(m, slot, gfn, on);
 	return on && vmmu_wrprot_frame(&m->vm, slot, gfn);
 }
 
