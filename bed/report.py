@@ -20,13 +20,14 @@ def counters(notes, guest):
     """
     counted = {key.removeprefix(f"{guest}."): int(value) for key, value in notes.items()
                if key.startswith((f"{guest}.kvm.", f"{guest}.vmmu."))}
+    misses = [value for key, value in counted.items() if key.startswith("vmmu.roots_miss_")]      # one a reason
     named = {
         "exits": counted.get("kvm.exits"),
         "faults": counted.get("kvm.pf_taken"),
         "roots_built": counted.get("vmmu.roots_built"),
         "roots_hit": counted.get("vmmu.roots_hit"),
-        "roots_missed": counted.get("vmmu.roots_missed"),
-        "shadow_pages": counted.get("vmmu.shadow_pages"),
+        "roots_missed": sum(misses) if misses else None,
+        "shadow_pages": counted.get("vmmu.tables_now"),
         "flushes": counted.get("kvm.remote_tlb_flush"),
     }
     return named | dict(sorted(counted.items()))

@@ -19,8 +19,8 @@ GROUPS = (
         ("2 MiB split for execution", "kvm.nx_lpage_splits"),
     )),
     ("shadow pages", (
-        ("in use at the end", "vmmu.shadow_pages"), ("roots built", "vmmu.roots_built"),
-        ("roots found", "vmmu.roots_hit"), ("roots missed", "vmmu.roots_missed"),
+        ("in use at the end", "shadow_pages"), ("roots built", "roots_built"),
+        ("roots found", "roots_hit"), ("roots missed", "roots_missed"),
         ("zapped", "kvm.mmu_shadow_zapped"), ("unsynchronised", "kvm.mmu_unsync"),
     )),
 )
