@@ -32,10 +32,20 @@ static inline void vmmu_host_table_account(struct vmmu_vm *vm, const void *table
 /* --- Locks, RCU, time to yield ------------------------------------------------------------ */
 
 static inline void vmmu_host_spin_init(vmmu_spinlock_t *lock) { pthread_mutex_init(&lock->mutex, NULL); }
-static inline void vmmu_host_spin_lock(vmmu_spinlock_t *lock) { machine_mutex_lock(MACHINE_LOCK_LISTS, &lock->mutex); }
 static inline void vmmu_host_spin_unlock(vmmu_spinlock_t *lock) { machine_mutex_unlock(&lock->mutex); }
 
-static inline void vmmu_host_lock_shared(struct vmmu_vm *vm) { machine_lock_shared(machine_of(vm)); }
+static inline void vmmu_host_spin_lock(vmmu_spinlock_t *lock)
+{
+	VMMU_SCHEDULE_POINT();
+	machine_mutex_lock(MACHINE_LOCK_LISTS, &lock->mutex);
+}
+
+static inline void vmmu_host_lock_shared(struct vmmu_vm *vm)
+{
+	VMMU_SCHEDULE_POINT();
+	machine_lock_shared(machine_of(vm));
+}
+
 static inline void vmmu_host_unlock_shared(struct vmmu_vm *vm) { machine_unlock_shared(machine_of(vm)); }
 static inline void vmmu_host_lock_excl(struct vmmu_vm *vm) { machine_lock_excl(machine_of(vm)); }
 static inline void vmmu_host_unlock_excl(struct vmmu_vm *vm) { machine_unlock_excl(machine_of(vm)); }

@@ -18,7 +18,7 @@ struct vmmu_rcu {
 
 /* Where a test may let something else happen; see thread.h. */
 enum machine_point {
-	MACHINE_AT_WORD,		/* before an access to a shared word */
+	MACHINE_AT_WORD,		/* before an access to a shared word, and before a lock is taken */
 	MACHINE_AT_YIELD,		/* the VM's lock is given up for a moment */
 	MACHINE_AT_INVALIDATING,	/* memory is unmapped and about to change */
 	MACHINE_AT_FAULT_IN,		/* memory was looked up, the VM's lock is not taken yet */

@@ -29,6 +29,9 @@ void vmmu_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 	vmmu_host_lock_shared(vm);
 	zap_in_roots(vm, vmmu_host_slot_space(slot), vmmu_host_slot_start(slot), vmmu_host_slot_end(slot),
 		     vmmu_host_yield_shared);
+	/* Whoever else holds the lock shared may have taken a table out already, and not have paid for it yet. */
+	vmmu_host_flush_range(vm, vmmu_host_slot_start(slot), vmmu_host_slot_end(slot));
+	count_vm(vm, VMMU_C_FLUSHES, 1);
 	vmmu_host_unlock_shared(vm);
 }
 

@@ -32,6 +32,7 @@ struct stream {
 	uint64_t seed, random;
 	unsigned long ops, nested;
 	const char *op;
+	vmmu_gfn_t hot;			/* what the operation at the top is about */
 	bool busy[MACHINE_VCPUS];
 	unsigned int depth;		/* of operations inside operations */
 	unsigned int nest_words;	/* one in so many accesses to shared words lets another thread in; 0: none */
@@ -100,8 +101,13 @@ static inline struct vmmu_slot *stream_any_slot(struct stream *s)
 	return machine_slot(&s->m, stream_one_in(s, 3) ? 1 : 0, (int)stream_below(s, 6));
 }
 
-/* A frame in or near a slot; some are met often. */
-static inline vmmu_gfn_t stream_gfn_near(struct stream *s, const struct vmmu_slot *slot)
+/* Where two threads may meet: the frame another one works on, or one in the same tables. */
+static inline vmmu_gfn_t stream_gfn_close(struct stream *s)
+{
+	return stream_one_in(s, 3) ? s->hot ^ stream_below(s, 0x800) : s->hot ^ stream_below(s, 2);
+}
+
+static inline vmmu_gfn_t stream_gfn_in(struct stream *s, const struct vmmu_slot *slot)
 {
 	uint64_t frames = slot->end - slot->start;
 
@@ -121,10 +127,25 @@ static inline vmmu_gfn_t stream_gfn_near(struct stream *s, const struct vmmu_slo
 	}
 }
 
+/* A frame in or near a slot; some are met often. */
+static inline vmmu_gfn_t stream_gfn_near(struct stream *s, const struct vmmu_slot *slot)
+{
+	vmmu_gfn_t gfn;
+
+	if (s->depth && s->hot >= slot->start && s->hot < slot->end && !stream_one_in(s, 4))
+		return stream_gfn_close(s);
+	gfn = stream_gfn_in(s, slot);
+	if (!s->depth)
+		s->hot = gfn;
+	return gfn;
+}
+
 static inline vmmu_gfn_t stream_gfn(struct stream *s)
 {
 	struct vmmu_slot *slot = stream_any_slot(s);
 
+	if (s->depth && !stream_one_in(s, 4))
+		return stream_gfn_close(s) & (stream_top(&s->m) - 1);
 	if (!slot || stream_one_in(s, 32))
 		return stream_below(s, stream_top(&s->m));
 	return stream_gfn_near(s, slot) & (stream_top(&s->m) - 1);
@@ -316,7 +337,7 @@ static inline void stream_prefetch(struct stream *s)
 static inline void stream_age(struct stream *s)
 {
 	struct vmmu_slot *slot = stream_any_slot(s);
-	bool excl = stream_one_in(s, 2), young, aged;
+	bool excl = stream_one_in(s, 2), young, aged, still;
 	vmmu_gfn_t start, end;
 
 	if (!slot)
@@ -328,7 +349,8 @@ static inline void stream_age(struct stream *s)
 	young = vmmu_test_young_range(&s->m.vm, slot->space, start, end);
 	aged = vmmu_age_range(&s->m.vm, slot->space, start, end);
 	STREAM_CHECK(s->interfered || young == aged);
-	STREAM_CHECK(s->interfered || !vmmu_test_young_range(&s->m.vm, slot->space, start, end));
+	still = vmmu_test_young_range(&s->m.vm, slot->space, start, end);
+	STREAM_CHECK(s->interfered || !still);
 	excl ? machine_unlock_excl(&s->m) : machine_unlock_shared(&s->m);
 	/* Linux flushes after some rounds of aging, not after others. */
 	if (stream_one_in(s, 2))
