@@ -36,7 +36,10 @@ uint64_t vmmu_leaf_for(struct vmmu_vcpu *v, const struct vmmu_page *root, const 
 
 uint64_t vmmu_leaf_joined(const struct vmmu_spte_format *fmt, uint64_t old, uint64_t fresh)
 {
-	fresh |= old & (fmt->accessed | fmt->dirty);
+	fresh |= old & fmt->accessed;
+	/* With the D bit of a leaf that the log has taken W from, the CPU would write and log nothing. */
+	if (old & SPTE_W)
+		fresh |= old & fmt->dirty;
 	if (spte_is_mmu_writable(fmt, fresh))
 		fresh |= old & SPTE_W;
 	return fresh;
