@@ -8,13 +8,24 @@
 #include "engine/change.h"
 #include "format/spte.h"
 
+static bool is_linked(const struct vmmu_page *page)
+{
+	uint64_t spte = pte_load(page->parent_entry);
+
+	return spte_is_table(spte, page->role.level + 1) &&
+	       spte_address(page->vm->fmt, spte) == vmmu_host_table_hpa(page->table);
+}
+
 void vmmu_nx_split_remember(struct vmmu_page *page)
 {
 	struct vmmu_vm *vm = page->vm;
 
 	lists_lock(vm);
-	/* Whoever took the table out meanwhile froze its parent's entry or replaced it before asking us to forget it. */
-	if (!page->nx_split && spte_is_present(pte_load(page->parent_entry))) {
+	/*
+	 * Whoever took the table out meanwhile froze its parent's entry or replaced it, be it by another table, before
+	 * asking us to forget it.
+	 */
+	if (!page->nx_split && is_linked(page)) {
 		flag_store(&page->nx_split, true);
 		dlist_add_tail(&vm->nx_splits, &page->nx_link);
 		count_vm(vm, VMMU_C_NX_SPLITS_NOW, 1);
