@@ -7,16 +7,21 @@ from .errors import BedError
 
 @dataclass(frozen=True)
 class Mode:
-    """vendor: the KVM module to load in L0. parameters: {module: "key=value"} for L0's modules."""
+    """vendor: the KVM module to load in L0. parameters: {module: "key=value"} for L0's modules.
+
+    limit: seconds from power-on to power-off of the guest.
+    """
     name: str
     vendor: str
     parameters: dict[str, str] = field(default_factory=dict)
+    limit: int = 180
 
 
 MODES = {mode.name: mode for mode in (
     Mode("npt", "kvm-amd", {"kvm-amd": "npt=1"}),
+    Mode("shadow", "kvm-amd", {"kvm-amd": "npt=0"}, limit=400),
 )}
-PLANNED = ("nested", "shadow", "ept", "ept-shadow", "ept-nested")
+PLANNED = ("nested", "ept", "ept-shadow", "ept-nested")
 
 
 def find_mode(name):

@@ -28,12 +28,13 @@ WORK = (
 )
 
 
-def run_guest(mode, kvm, folder, progress, limit=180, verbose=False):
+def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
     """Boot host and guest once; returns the figures, for the report. BedError if anything goes wrong.
 
     mode: a Mode. kvm: "vmmu" or "stock". folder: for logs and the report. limit: seconds from power-on to power-off of
-    the guest. verbose: show all of the console.
+    the guest, by default the mode's. verbose: show all of the console.
     """
+    limit = limit or mode.limit
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / "report.tsv"
@@ -135,7 +136,7 @@ def main():
     parser = argparse.ArgumentParser(prog="bed.run", description=__doc__)
     parser.add_argument("--mode", default="npt", help="how the guest's memory is translated (default: npt)")
     parser.add_argument("--kvm", default="vmmu", help="whose kvm.ko (default: vmmu)")
-    parser.add_argument("--limit", type=int, default=180, help="seconds for the guest (default: 180)")
+    parser.add_argument("--limit", type=int, help="seconds for the guest (default: the mode's)")
     parser.add_argument("--verbose", action="store_true", help="show all of the console")
     arguments = parser.parse_args()
     mode = find_mode(arguments.mode)

@@ -30,7 +30,7 @@ def show_run(figures):
     """Print the figures of one run; those it does not have are left out."""
     print()
     for title, rows in GROUPS:
-        present = [(label, figures[key]) for label, key in rows if key in figures]
+        present = [(label, figures[key]) for label, key in rows if figures.get(key) is not None]
         for number, (label, value) in enumerate(present):
             print(f"  {title if number == 0 else '':<24} {label:<28} {value:>10}")
     times = ", ".join(f"{figures['seconds_' + part]} s {label}" for part, label in
