@@ -134,9 +134,11 @@ static inline void audit_root(struct audit *a, const struct vmmu_page *root)
 /* Context: slots; nothing else runs. */
 static inline void audit_walk(struct audit *a)
 {
+	void (*hook)(enum machine_point point) = machine_hook;
 	struct machine_vm *m = a->m;
 	long listed = 0;
 
+	machine_hook = NULL;
 	for (const struct vmmu_list *node = m->vm.roots.next; node != &m->vm.roots; node = node->next)
 		audit_root(a, CONTAINER_OF(node, struct vmmu_page, link));
 	for (const struct vmmu_list *node = m->vm.nx_splits.next; node != &m->vm.nx_splits; node = node->next) {
@@ -155,6 +157,7 @@ static inline void audit_walk(struct audit *a)
 	AUDIT(a, 0, 0, 0, machine_rcu_waiting() == 0);
 	for (unsigned int i = 0; i < m->vcpus; i++)
 		machine_cpu_check(m->vcpu[i]);
+	machine_hook = hook;
 }
 
 /* Everything. */

@@ -585,9 +585,9 @@ static inline void stream_begin(struct stream *s, const struct machine_config *c
 static inline void stream_end(struct stream *s)
 {
 	s->op = "end";
+	machine_hook = NULL;
 	while (s->m.vcpus)
 		machine_vcpu_remove(&s->m);
-	machine_hook = NULL;
 	machine_vm_destroy(&s->m);
 	machine_on_bug = NULL;
 }
