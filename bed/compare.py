@@ -15,7 +15,8 @@ from .report import write_report
 from .run import run_guest
 
 TIMES = (("boot", "seconds_boot"), ("work", "seconds_work"), ("whole life", "seconds_guest"))
-COUNTS = ("exits", "faults", "roots_built", "roots_hit", "roots_missed", "shadow_pages", "flushes")
+COUNTS = ("exits", "faults", "roots_built", "roots_hit", "roots_missed", "shadow_pages", "flushes",
+          "switches")
 
 
 def compare(mode, pairs, folder, progress):

@@ -9,37 +9,46 @@ from .protocol import Listener
 COMMAND_LINE = "console=ttyS0 quiet oops=panic panic=-1"
 
 
-def pack_guest(host_image, label, guest_image, jobs, work):
+def pack_guest(host_image, label, guest_image, jobs, work, kernel=None):
     """Put a guest into a host's image under a label: its kernel, and guest_image with these jobs.
 
-    work: a folder for its initramfs.
+    work: a folder for its initramfs. kernel: the bzImage, by default the test bed's.
     """
     initramfs = work / f"{label}.cpio"
     guest_image.write(initramfs, jobs)
-    host_image.add_file(kernel_image(), "guest/vmlinuz")
+    host_image.add_file(kernel or kernel_image(), "guest/vmlinuz")
     host_image.add_file(initramfs, f"guest/{label}.cpio")
     host_image.add_file(BED / "guest.sh", "bed/guest.sh")
 
 
-def start_command(label, memory, cpus=2, append="", options=""):
-    """Shell text that starts a packed guest as L1; memory in MiB, options for QEMU as shell text. It needs guest.sh."""
+def start_command(label, memory, cpus=2, append="", options="", name="L1"):
+    """Shell text that starts a packed guest as `name`; memory in MiB, options for QEMU as shell text.
+
+    It needs guest.sh.
+    """
     words = shlex.quote(f"{COMMAND_LINE} {append}".strip())
-    return (f"guest_start L1 -m {memory} -smp {cpus} -kernel /guest/vmlinuz -initrd /guest/{label}.cpio "
+    return (f"guest_start {name} -m {memory} -smp {cpus} -kernel /guest/vmlinuz -initrd /guest/{label}.cpio "
             f"-append {words} {options}\n")
 
 
 class Guest:
-    """A guest that runs `jobs`, as its host's console shows it. Times are seconds of the host's uptime.
+    """A guest that runs `jobs`, as L0's console shows it. Times are seconds of L0's uptime.
 
+    host: the name of the guest in which it runs, None if it runs in L0.
     started, ready, halted, gone: when QEMU began, user space was up, it ran no more, QEMU ended untold; or None.
     finished: [(Outcome, time)]. said: its last line, "" if a job has just begun. panic: what it panicked of, or "".
     """
 
-    def __init__(self, name, jobs):
+    def __init__(self, name, jobs, host=None):
         self.name = name
         self.jobs = jobs
-        self._line = re.compile(rf"{name} ([\d.]+) ?(.*)")
-        self._note = re.compile(rf"@@note {name}\.(started|halted|gone) ([\d.]+)")
+        time = r"(?P<time>[\d.]+)"
+        if host:            # What it says is relayed twice; the outer relay tells the time of L0.
+            self._line = re.compile(rf"{host} {time} {name} [\d.]+ ?(?P<text>.*)")
+            self._note = re.compile(rf"{host} {time} @@note {name}\.(?P<event>started|halted|gone) ")
+        else:
+            self._line = re.compile(rf"{name} {time} ?(?P<text>.*)")
+            self._note = re.compile(rf"@@note {name}\.(?P<event>started|halted|gone) {time}")
         self._restart(None)
 
     def _restart(self, time):
@@ -59,39 +68,40 @@ class Guest:
         return self._listener.current
 
     def hear(self, line):
-        """Take in one line of the host's console; returns the guest's own line in it, or None."""
+        """Take in one line of L0's console; returns the guest's own line in it, or None."""
         note = self._note.match(line)
-        if note and note[1] == "started":
-            self._restart(float(note[2]))           # Once more, if the host was booted again.
+        if note and note["event"] == "started":
+            self._restart(float(note["time"]))      # Once more, if the host was booted again.
         elif note:
-            setattr(self, note[1], float(note[2]))
+            setattr(self, note["event"], float(note["time"]))
         own = self._line.match(line)
         if not own:
             return None
-        outcome = self._listener.hear(own[2])
+        time, text = float(own["time"]), own["text"]
+        outcome = self._listener.hear(text)
         if outcome:
-            self.finished.append((outcome, float(own[1])))
+            self.finished.append((outcome, time))
         if self._listener.ready is not None and self.ready is None:
-            self.ready = float(own[1])
-        if own[2].startswith("@@bed begin"):
+            self.ready = time
+        if text.startswith("@@bed begin"):
             self.said = ""
-        elif own[2].strip() and not own[2].startswith("@@"):
-            self.said = own[2]
-        return own[2]
+        elif text.strip() and not text.startswith("@@"):
+            self.said = text
+        return text
 
     def verdict(self):
         """What went wrong in one plain sentence, or "" if all jobs passed and the guest powered off."""
         failed = next((outcome for outcome, _ in self.finished if not outcome.ok), None)
         if self.panic:
-            return f"the guest panicked: {self.panic}"
+            return f"the guest {self.name} panicked: {self.panic}"
         if self._listener.module_failed:
-            return f"a module does not load into the guest: {self._listener.module_failed}"
+            return f"a module does not load into the guest {self.name}: {self._listener.module_failed}"
         if failed:
             last = next((line for line in reversed(failed.lines) if line.strip()), "")
-            return f"the guest's job '{failed.job.name}' failed: {failed.reason}" + (f" ({last})" if last else "")
+            return f"the job '{failed.job.name}' of {self.name} failed: {failed.reason}" + (f" ({last})" if last else "")
         if self._listener.stopped and self.halted is not None:
             return ""
         where = f"in its job '{self.running.job.name}'" if self.running else "while it booted" if self.ready is None \
             else "between jobs or as it powered off"
         how = "stopped" if self.halted else "died with its QEMU" if self.gone else "hung"
-        return f"the guest {how} {where}; its last line: {self.said or 'none'}"
+        return f"the guest {self.name} {how} {where}; its last line: {self.said or 'none'}"

@@ -5,23 +5,34 @@ from dataclasses import dataclass, field
 from .errors import BedError
 
 
+WORK = {"fork": 500, "memory": 256, "files": 64, "clock": 20000}         # arguments of guest/work.c
+LIGHT_WORK = {"fork": 100, "memory": 64, "files": 16, "clock": 5000}
+
+
 @dataclass(frozen=True)
 class Mode:
     """vendor: the KVM module to load in L0. parameters: {module: "key=value"} for L0's modules.
 
-    limit: seconds from power-on to power-off of the guest.
+    work: {kind: amount} for the innermost guest. limit: seconds from power-on to power-off of L1. host_memory,
+    guest_memory: MiB of L0 and of the innermost guest. nested: that is L2, run by the distribution's KVM in L1.
     """
     name: str
     vendor: str
     parameters: dict[str, str] = field(default_factory=dict)
+    work: dict[str, int] = field(default_factory=lambda: WORK)
     limit: int = 180
+    host_memory: int = 3000
+    guest_memory: int = 512
+    guest_cpus: int = 2
+    nested: bool = False
 
 
 MODES = {mode.name: mode for mode in (
     Mode("npt", "kvm-amd", {"kvm-amd": "npt=1"}),
     Mode("shadow", "kvm-amd", {"kvm-amd": "npt=0"}, limit=400),
+    Mode("nested", "kvm-amd", {"kvm-amd": "npt=1 nested=1"}, LIGHT_WORK, limit=600, host_memory=4000, nested=True),
 )}
-PLANNED = ("nested", "ept", "ept-shadow", "ept-nested")
+PLANNED = ("ept", "ept-shadow", "ept-nested")
 
 
 def find_mode(name):

@@ -29,5 +29,6 @@ def counters(notes, guest):
         "roots_missed": sum(misses) if misses else None,
         "shadow_pages": counted.get("vmmu.tables_now"),
         "flushes": counted.get("kvm.remote_tlb_flush"),
+        "switches": counted.get("kvm.nested_run") or None,
     }
     return named | dict(sorted(counted.items()))

@@ -5,27 +5,18 @@ import os
 import subprocess
 import time
 
+from .chain import Chain
 from .command import command
 from .errors import BedError
-from .guest import Guest, pack_guest, start_command
 from .image import Image
 from .job import Job, Status
 from .modes import find_mode
-from .places import BED, BUILD, ROOT, check_kvm_choice, module_folders
-from .programs import build_program
+from .places import BUILD, ROOT, check_kvm_choice, module_folders
 from .progress import Progress
 from .qemu import QemuHost
 from .report import counters, write_report
 from .session import run_jobs
 from .table import show_run
-
-GUEST_MEMORY = 512
-WORK = (
-    ("fork", "fork 500"),
-    ("memory", "memory 256"),
-    ("files", "files 64"),
-    ("clock", "clock 20000"),
-)
 
 
 def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
@@ -45,17 +36,18 @@ def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
         build_kvm(folder)
         progress.end()
     progress.begin("images are packed")
-    jobs = [Job(name, f"exec /bed/work {arguments}\n", limit) for name, arguments in WORK]
-    image = host_image(mode, kvm, jobs, folder)
-    host = QemuHost(vendor=mode.vendor)
+    chain = Chain(mode, limit)
+    image = Image()
+    image.add_modules([mode.vendor], module_folders(kvm), mode.parameters)
+    chain.pack(image, folder)
+    host = QemuHost(mode.host_memory, vendor=mode.vendor)
     progress.begin("host boots")
-    guest = Guest("L1", jobs)
-    watch = _Watch(guest, progress, verbose)
-    script = (f". /bed/guest.sh\nkvm_must_be {kvm}\n" + start_command("run", GUEST_MEMORY) +
-              "guest_await_halt L1 || exit 1\nguest_figures L1\nguest_end L1\n")
+    watch = _Watch(chain, progress, verbose)
+    script = f". /bed/guest.sh\nkvm_must_be {kvm}\n{chain.script}guest_figures L1\nguest_end L1\n"
     outcome = next(run_jobs(host, image, [Job("guest", script, limit)], folder, watch.line))
     progress.end()
-    _judge(outcome, guest, log)
+    _judge(outcome, chain, log)
+    outer, inner = chain.guests[0], chain.inner
     figures = {
         "mode": mode.name,
         "kvm": kvm,
@@ -63,12 +55,13 @@ def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
         "host": host.accelerator,
         "hangs": outcome.hangs,
         "seconds_total": round(time.monotonic() - began, 2),
-        "seconds_guest": round(guest.halted - guest.started, 2),
-        "seconds_boot": round(guest.ready - guest.started, 2),
-        "seconds_work": round(guest.finished[-1][1] - guest.ready, 2),
+        "seconds_guest": round(outer.halted - outer.started, 2),
+        "seconds_boot": round(inner.ready - inner.started, 2),
+        "seconds_work": round(inner.finished[-1][1] - inner.ready, 2),
     }
-    figures |= {f"seconds_{done.job.name}": done.seconds for done, _ in guest.finished}
-    figures |= counters(outcome.notes, guest.name)
+    figures |= {f"seconds_boot_{guest.name.lower()}": round(guest.ready - guest.started, 2) for guest in chain.guests[:-1]}
+    figures |= {f"seconds_{done.job.name}": done.seconds for done, _ in inner.finished}
+    figures |= counters(outcome.notes, outer.name)
     write_report(report, figures)
     return figures
 
@@ -83,20 +76,9 @@ def build_kvm(folder):
         raise BedError("our kvm.ko does not build", log)
 
 
-def host_image(mode, kvm, jobs, folder):
-    """L0's image, with QEMU and a guest L1 that runs these jobs."""
-    guest = Image()
-    guest.add_program(build_program(BED / "guest" / "work.c"), "bed/work")
-    host = Image()
-    host.add_modules([mode.vendor], module_folders(kvm), mode.parameters)
-    host.add_qemu()
-    pack_guest(host, "run", guest, jobs, folder)
-    return host
-
-
-def _judge(outcome, guest, log):
-    """Raise BedError unless host and guest did all they should."""
-    wrong = guest.verdict() if guest.started is not None else ""
+def _judge(outcome, chain, log):
+    """Raise BedError unless host and guests did all they should."""
+    wrong = chain.verdict()
     if outcome.status in (Status.HANG, Status.CRASH):
         wrong = outcome.reason
     elif outcome.warnings:
@@ -111,24 +93,28 @@ def _judge(outcome, guest, log):
 class _Watch:
     """Turns lines of the host's console into phases."""
 
-    def __init__(self, guest, progress, verbose):
-        self._guest = guest
+    def __init__(self, chain, progress, verbose):
+        self._chain = chain
         self._progress = progress
         self._verbose = verbose
 
     def line(self, line):
         """Take in one line, as it comes."""
-        own = self._guest.hear(line)
+        guests = self._chain.guests
+        for guest in guests:
+            own = guest.hear(line)
+            name = guest.name if len(guests) > 1 else "guest"
+            if f"@@note {guest.name}.started" in line:
+                self._progress.begin(f"{name} boots to user space")
+            elif own and own.startswith("@@bed stop"):
+                self._progress.begin(f"{name} powers off")
+        inner = self._chain.inner
+        if own and own.startswith("@@bed begin"):
+            self._progress.begin(f"{name} works: {inner.running.job.name}")
+        elif own and own.startswith("@@bed end"):
+            self._progress.end(inner.said)
         if self._verbose and line.strip():
             self._progress.say(f"    {line}")
-        if line.startswith("@@note L1.started"):
-            self._progress.begin("guest boots to user space")
-        elif own and own.startswith("@@bed begin"):
-            self._progress.begin(f"guest works: {self._guest.running.job.name}")
-        elif own and own.startswith("@@bed end"):
-            self._progress.end(self._guest.said)
-        elif own and own.startswith("@@bed stop"):
-            self._progress.begin("guest powers off")
 
 
 def main():
@@ -141,7 +127,8 @@ def main():
     arguments = parser.parse_args()
     mode = find_mode(arguments.mode)
     check_kvm_choice(arguments.kvm)
-    print(f"A guest of 2 CPUs and {GUEST_MEMORY} MiB, MODE={mode.name} KVM={arguments.kvm}")
+    guest = "An L2" if mode.nested else "A guest"
+    print(f"{guest} of {mode.guest_cpus} CPUs and {mode.guest_memory} MiB, MODE={mode.name} KVM={arguments.kvm}")
     with Progress() as progress:
         figures = run_guest(mode, arguments.kvm, BUILD / "run", progress, arguments.limit, arguments.verbose)
     show_run(figures)

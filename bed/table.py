@@ -9,7 +9,7 @@ GROUPS = (
     )),
     ("exits", (
         ("all", "kvm.exits"), ("MMIO", "kvm.mmio_exits"), ("port I/O", "kvm.io_exits"), ("halt", "kvm.halt_exits"),
-        ("interrupt", "kvm.irq_exits"),
+        ("interrupt", "kvm.irq_exits"), ("entries into L2", "switches"),
     )),
     ("TLB flushes", (
         ("of all vCPUs", "kvm.remote_tlb_flush"), ("of one vCPU", "kvm.tlb_flush"), ("of one address", "kvm.invlpg"),

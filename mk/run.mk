@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 # Real guests on an emulated host; see bed/README.md.
-#   MODE   npt or shadow (npt=0); later also nested ept ept-shadow ept-nested
+#   MODE   npt, shadow (npt=0) or nested (a guest in a guest); later also ept ept-shadow ept-nested
 #   KVM    vmmu (ours) or stock (Debian's)
 #   PAIRS  runs of each in a comparison
 #   V=1    show all of the console
