@@ -47,7 +47,7 @@ static void invalidate_begin(struct machine_vm *m, uint64_t start, uint64_t end,
 static void invalidate_end(struct machine_vm *m)
 {
 	machine_lock_excl(m);
-	m->seq++;
+	__atomic_fetch_add(&m->seq, 1, __ATOMIC_SEQ_CST);
 	m->invalidating--;
 	machine_unlock_excl(m);
 }
@@ -168,14 +168,15 @@ void machine_replace(struct machine_vm *m, uint64_t page)
 	machine_mutex_lock(MACHINE_LOCK_RAM, &m->ram_lock);
 	machine_lock_excl(m);
 	pfn = machine_ram_next_pfn(&m->ram, page);
+	ram_set_flags(&m->ram, page, ram_flags(&m->ram, page) | RAM_REPLACING);
 	if (set_frame_everywhere(m, page, pfn))
 		machine_flush(m, 0, ~0ull);
 	lost = machine_ram_check_told(&m->ram, page, page + 1);
 	if (lost == page)
 		machine_bug("page %#llx was written, and its owner was not told before it was replaced", (unsigned long long)page);
 	machine_ram_move(&m->ram, page, page + 1);
-	ram_set_flags(&m->ram, page, (ram_flags(&m->ram, page) & ~RAM_ABSENT) | RAM_COPY_ON_WRITE);
-	m->seq++;
+	ram_set_flags(&m->ram, page, (ram_flags(&m->ram, page) & ~(RAM_ABSENT | RAM_REPLACING)) | RAM_COPY_ON_WRITE);
+	__atomic_fetch_add(&m->seq, 1, __ATOMIC_SEQ_CST);
 	machine_unlock_excl(m);
 	machine_mutex_unlock(&m->ram_lock);
 	machine_mutex_unlock(&m->change_lock);

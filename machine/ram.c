@@ -66,8 +66,10 @@ uint64_t machine_ram_next_pfn(const struct machine_ram *ram, uint64_t page)
 uint64_t machine_ram_page_of(const struct machine_ram *ram, uint64_t pfn, bool *current)
 {
 	uint64_t page = pfn & (RAM_PAGES - 1);
+	unsigned int flags = ram_flags(ram, page);
 
-	*current = machine_ram_pfn(ram, page) == pfn && !(ram_flags(ram, page) & RAM_ABSENT);
+	*current = !(flags & RAM_ABSENT) && (machine_ram_pfn(ram, page) == pfn ||
+					     ((flags & RAM_REPLACING) && machine_ram_next_pfn(ram, page) == pfn));
 	return page;
 }
 

@@ -23,6 +23,7 @@ enum ram_flag {
 	RAM_ABSENT = 1,		/* comes in, with another image, at the next look-up */
 	RAM_COPY_ON_WRITE = 2,	/* the host maps it read-only until somebody writes */
 	RAM_DEVICE = 4,
+	RAM_REPLACING = 8,	/* the next frame has the same content already: either may be read */
 };
 
 struct machine_ram {

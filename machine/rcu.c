@@ -48,8 +48,9 @@ static struct vmmu_rcu *take_one(uint64_t until)
 		first = rcu->next;
 		if (!first)
 			last = &first;
-		__atomic_store_n(&waiting, waiting - 1, __ATOMIC_RELAXED);
+		/* In this order: a barrier that sees nothing wait sees it run. */
 		__atomic_fetch_add(&running, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&waiting, waiting - 1, __ATOMIC_RELEASE);
 	} else {
 		rcu = NULL;
 	}
@@ -102,7 +103,7 @@ void machine_rcu_call(struct vmmu_rcu *rcu, void (*fn)(struct vmmu_rcu *rcu))
 void machine_rcu_barrier(void)
 {
 	machine_assert_may_sleep("rcu_barrier");
-	while (__atomic_load_n(&waiting, __ATOMIC_RELAXED) || __atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
+	while (__atomic_load_n(&waiting, __ATOMIC_ACQUIRE) || __atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
 		run_due();
 		sched_yield();
 	}
