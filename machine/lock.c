@@ -60,6 +60,32 @@ bool machine_should_yield(struct machine_vm *m)
 	}
 }
 
+static void let_others_in(void)
+{
+	if (machine_hook)
+		machine_hook(MACHINE_AT_YIELD);
+	sched_yield();
+}
+
+void machine_yield_shared(struct machine_vm *m)
+{
+	machine_unlock_shared(m);
+	let_others_in();
+	machine_lock_shared(m);
+}
+
+void machine_yield_excl(struct machine_vm *m)
+{
+	machine_unlock_excl(m);
+	let_others_in();
+	machine_lock_excl(m);
+}
+
+void machine_spin_init(vmmu_spinlock_t *lock)
+{
+	pthread_mutex_init(&lock->mutex, NULL);
+}
+
 void machine_slots_read_lock(struct machine_vm *m)
 {
 	machine_lock_note(MACHINE_LOCK_SLOTS_READ, &m->slots_read, false);

@@ -116,6 +116,9 @@ void machine_unlock_shared(struct machine_vm *m);
 void machine_lock_excl(struct machine_vm *m);
 void machine_unlock_excl(struct machine_vm *m);
 bool machine_should_yield(struct machine_vm *m);
+void machine_yield_shared(struct machine_vm *m);
+void machine_yield_excl(struct machine_vm *m);
+void machine_spin_init(vmmu_spinlock_t *lock);
 void machine_slots_read_lock(struct machine_vm *m);
 void machine_slots_read_unlock(struct machine_vm *m);
 /* Wait for every slot read section that is open now. */

@@ -3,8 +3,6 @@
 #ifndef VMMU_MACHINE_HOST_H
 #define VMMU_MACHINE_HOST_H
 
-#include <sched.h>
-#include <string.h>
 #include "rcu.h"
 #include "tables.h"
 #include "vcpu.h"
@@ -31,7 +29,7 @@ static inline void vmmu_host_table_account(struct vmmu_vm *vm, const void *table
 
 /* --- Locks, RCU, time to yield ------------------------------------------------------------ */
 
-static inline void vmmu_host_spin_init(vmmu_spinlock_t *lock) { pthread_mutex_init(&lock->mutex, NULL); }
+static inline void vmmu_host_spin_init(vmmu_spinlock_t *lock) { machine_spin_init(lock); }
 static inline void vmmu_host_spin_unlock(vmmu_spinlock_t *lock) { machine_mutex_unlock(&lock->mutex); }
 
 static inline void vmmu_host_spin_lock(vmmu_spinlock_t *lock)
@@ -64,23 +62,8 @@ static inline void vmmu_host_assert_locked_excl(struct vmmu_vm *vm)
 
 static inline bool vmmu_host_should_yield(struct vmmu_vm *vm) { return machine_should_yield(machine_of(vm)); }
 
-static inline void vmmu_host_yield_shared(struct vmmu_vm *vm)
-{
-	machine_unlock_shared(machine_of(vm));
-	if (machine_hook)
-		machine_hook(MACHINE_AT_YIELD);
-	sched_yield();
-	machine_lock_shared(machine_of(vm));
-}
-
-static inline void vmmu_host_yield_excl(struct vmmu_vm *vm)
-{
-	machine_unlock_excl(machine_of(vm));
-	if (machine_hook)
-		machine_hook(MACHINE_AT_YIELD);
-	sched_yield();
-	machine_lock_excl(machine_of(vm));
-}
+static inline void vmmu_host_yield_shared(struct vmmu_vm *vm) { machine_yield_shared(machine_of(vm)); }
+static inline void vmmu_host_yield_excl(struct vmmu_vm *vm) { machine_yield_excl(machine_of(vm)); }
 
 static inline void vmmu_host_rcu_read_lock(void) { machine_rcu_read_lock(); }
 static inline void vmmu_host_rcu_read_unlock(void) { machine_rcu_read_unlock(); }
