@@ -25,6 +25,7 @@ struct vmmu_kvm {
 struct vmmu_kvm_vcpu {
 	struct vmmu_vcpu v;
 	struct kvm_vcpu *vcpu;
+	struct vmmu_mode l2_mode;	/* how L2's own tables are read, while L1's nested ones are v.nested's */
 };
 
 static inline struct vmmu_kvm *kvm_to_vmmu_kvm(struct kvm *kvm)
@@ -75,10 +76,11 @@ static inline struct vmmu_context *mmu_to_context(struct kvm_mmu *mmu)
 extern struct vmmu_spte_format vmmu_kvm_format;
 extern int vmmu_kvm_huge_level;
 int vmmu_kvm_direct_level(struct kvm_vcpu *vcpu);
-extern struct kmem_cache *vmmu_kvm_page_cache;
+extern struct kmem_cache *vmmu_kvm_page_cache, *vmmu_kvm_node_cache;
 
 /* params.c */
 extern bool vmmu_kvm_flush_on_reuse;
+extern bool vmmu_kvm_slot_zap_all;
 extern bool vmmu_kvm_mmio_caching_wanted;
 void vmmu_kvm_params_init(void);
 void vmmu_kvm_params_for_vm(struct vmmu_params *params);
@@ -101,7 +103,17 @@ union kvm_mmu_page_role vmmu_kvm_role_word(union vmmu_role role);
 /* vcpu.c: the context @vcpu runs on now, which is what the core works on from here. */
 struct vmmu_context *vmmu_kvm_current_context(struct kvm_vcpu *vcpu);
 
+void vmmu_kvm_read_pdptes(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu);
+void vmmu_kvm_read_guest_root(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu);
+
+/* vm.c */
+int vmmu_kvm_prepare_shadow(struct kvm *kvm);
+
 /* walk.c */
+struct vmmu_mode *vmmu_kvm_mode(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu);
+vmmu_gpa_t vmmu_kvm_translate_nested(struct kvm_vcpu *vcpu, gpa_t gpa, u64 pf, struct vmmu_guest_fault *why);
+void vmmu_kvm_exception_from(struct kvm_vcpu *vcpu, const struct kvm_mmu *mmu, const struct vmmu_guest_fault *fault,
+			     struct x86_exception *exception);
 void vmmu_kvm_mode_from_vcpu(struct kvm_vcpu *vcpu, struct vmmu_mode *mode);
 gpa_t vmmu_kvm_gva_to_gpa(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, gpa_t addr, u64 access,
 			  struct x86_exception *exception);

@@ -6,10 +6,12 @@
 #include <linux/kvm_host.h>
 #include <linux/shrinker.h>
 #include <vmmu/host.h>
+#include "page/entry_set.h"
 
 struct vmmu_spte_format vmmu_kvm_format;
 int vmmu_kvm_huge_level;
-struct kmem_cache *vmmu_kvm_page_cache;
+/* Under the names that tools know. */
+struct kmem_cache *vmmu_kvm_page_cache, *vmmu_kvm_node_cache;
 
 /* Read all over KVM. */
 bool tdp_enabled;
@@ -20,8 +22,6 @@ module_param_named(mmio_caching, enable_mmio_caching, bool, 0444);
 
 static int forced_root_level, max_root_level;
 
-/* Slab caches under the names that tools know; the second one serves the reverse map of the shadow engine. */
-static struct kmem_cache *pte_list_desc_cache;
 
 static unsigned int l1tf_cache_bits(void)
 {
@@ -62,15 +62,15 @@ static void destroy_caches(void)
 {
 	kmem_cache_destroy(vmmu_kvm_page_cache);
 	vmmu_kvm_page_cache = NULL;
-	kmem_cache_destroy(pte_list_desc_cache);
-	pte_list_desc_cache = NULL;
+	kmem_cache_destroy(vmmu_kvm_node_cache);
+	vmmu_kvm_node_cache = NULL;
 }
 
 static int create_caches(void)
 {
 	vmmu_kvm_page_cache = kmem_cache_create("kvm_mmu_page_header", sizeof(struct vmmu_page), 0, SLAB_ACCOUNT, NULL);
-	pte_list_desc_cache = kmem_cache_create("pte_list_desc", 16 * sizeof(u64), 0, SLAB_ACCOUNT, NULL);
-	if (vmmu_kvm_page_cache && pte_list_desc_cache)
+	vmmu_kvm_node_cache = kmem_cache_create("pte_list_desc", sizeof(struct vmmu_entry_node), 0, SLAB_ACCOUNT, NULL);
+	if (vmmu_kvm_page_cache && vmmu_kvm_node_cache)
 		return 0;
 	destroy_caches();
 	return -ENOMEM;

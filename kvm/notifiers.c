@@ -2,6 +2,7 @@
 /* What the host's memory management does to guest memory. All called with mmu_lock held for writing. */
 #include <vmmu/memory.h>
 #include <vmmu/host.h>
+#include "page/entry_set.h"
 
 bool kvm_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
 {
@@ -29,8 +30,8 @@ bool kvm_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
 	return vmmu_test_young_range(kvm_to_vmmu(kvm), range->slot->as_id, range->start, range->end);
 }
 
-/* Direct tables have no reverse map; debugfs asks for its lengths. */
+/* debugfs asks for the lengths of reverse maps. */
 unsigned int pte_list_count(struct kvm_rmap_head *rmap_head)
 {
-	return 0;
+	return vmmu_entry_set_count(&rmap_head->val);
 }

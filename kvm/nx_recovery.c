@@ -173,16 +173,20 @@ static int recovery_worker(struct kvm *kvm, uintptr_t data)
 	unsigned long last = jiffies;
 
 	while (!kthread_should_stop()) {
-		uint period = recovery_period();
-		long left = period ? (long)(last + msecs_to_jiffies(period) - jiffies) : MAX_SCHEDULE_TIMEOUT;
+		uint period;
+		long left;
 
+		/* Before the parameters are looked at: a change of them wakes the thread. */
+		set_current_state(TASK_INTERRUPTIBLE);
+		period = recovery_period();
+		left = period ? (long)(last + msecs_to_jiffies(period) - jiffies) : MAX_SCHEDULE_TIMEOUT;
 		if (left > 0) {
-			set_current_state(TASK_INTERRUPTIBLE);
 			if (!kthread_should_stop())
 				schedule_timeout(left);
 			__set_current_state(TASK_RUNNING);
 			continue;
 		}
+		__set_current_state(TASK_RUNNING);
 		recover(kvm);
 		last = jiffies;
 	}

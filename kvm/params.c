@@ -20,6 +20,10 @@ MODULE_PARM_DESC(vmmu_prefetch, "pages tried around a fault: 0, 2, 4, 8 or 16; f
 bool __read_mostly vmmu_kvm_flush_on_reuse;
 module_param_named(flush_on_reuse, vmmu_kvm_flush_on_reuse, bool, 0644);
 
+bool __read_mostly vmmu_kvm_slot_zap_all;
+module_param_named(vmmu_slot_zap_all, vmmu_kvm_slot_zap_all, bool, 0644);
+MODULE_PARM_DESC(vmmu_slot_zap_all, "drop all tables, not only the slot's own, when a memslot goes or moves");
+
 /* vmmu has one engine for direct tables, the one that KVM's tdp_mmu=Y is the like of. */
 static int set_tdp_mmu(const char *val, const struct kernel_param *kp)
 {
@@ -28,10 +32,8 @@ static int set_tdp_mmu(const char *val, const struct kernel_param *kp)
 
 	if (err)
 		return err;
-	if (!on) {
-		pr_err("kvm: vmmu: tdp_mmu=N is not available, direct tables are always built in parallel\n");
-		return -EOPNOTSUPP;
-	}
+	if (!on)
+		pr_warn("kvm: vmmu: tdp_mmu=N is ignored, direct tables are always built in parallel\n");
 	return 0;
 }
 

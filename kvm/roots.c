@@ -5,13 +5,21 @@
 
 int kvm_mmu_load(struct kvm_vcpu *vcpu)
 {
+	struct vmmu_context *c = vmmu_kvm_current_context(vcpu);
 	int err;
 
-	vmmu_kvm_current_context(vcpu);
+	if (c->shadow)
+		vmmu_kvm_read_guest_root(vcpu, vcpu->arch.mmu);
 	err = vmmu_root_load(vcpu_to_vmmu(vcpu));
+	if (err == VMMU_EFAULT) {
+		/* The guest's tables are where no memory is: its next access cannot even fault. */
+		kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
+		return 1;
+	}
 	if (err)
 		return err;
 	vmmu_kvm_view_roots(vcpu->arch.mmu);
+	vmmu_sync(vcpu_to_vmmu(vcpu), c);
 	kvm_mmu_load_pgd(vcpu);
 	/* The root's memory may have been another root's before, with translations of it still in this CPU's TLB. */
 	static_call(kvm_x86_flush_tlb_current)(vcpu);
@@ -75,34 +83,53 @@ void kvm_mmu_new_pgd(struct kvm_vcpu *vcpu, gpa_t new_pgd)
 {
 	struct kvm_mmu *mmu = vcpu->arch.mmu;
 	struct vmmu_context *c = mmu_to_context(mmu);
-	enum vmmu_switch found = vmmu_context_switch(vcpu_to_vmmu(vcpu), c, c->role, new_pgd);
+	enum vmmu_switch found;
 
+	vmmu_kvm_read_pdptes(vcpu, mmu);
+	found = vmmu_context_switch(vcpu_to_vmmu(vcpu), c, c->role, new_pgd);
 	vmmu_kvm_view_roots(mmu);
+	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
 	if (found == VMMU_SWITCH_MISS)
 		return;
 	kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
-	if (vmmu_kvm_flush_on_reuse) {
+	/*
+	 * The rest of KVM drops roots that the guest flushed while they were cached, as far as it sees them. Of those it
+	 * does not see none is trusted.
+	 */
+	if (vmmu_kvm_flush_on_reuse || (found == VMMU_SWITCH_HIT && c->shadow && c->hit_at >= KVM_MMU_NUM_PREV_ROOTS)) {
 		kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
 		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
 	}
-	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_new_pgd);
 
-/* Direct tables hold nothing of the guest's translations: there is nothing to bring up to date. */
 void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
 {
+	struct vmmu_context *c = vmmu_kvm_current_context(vcpu);
+
+	if (!c->shadow)
+		return;
+	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
+	vmmu_sync(vcpu_to_vmmu(vcpu), c);
 }
 
 void kvm_mmu_sync_prev_roots(struct kvm_vcpu *vcpu)
 {
+	vmmu_sync_cached(vcpu_to_vmmu(vcpu), vmmu_kvm_current_context(vcpu));
 }
 
 void kvm_mmu_invalidate_gva(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, gva_t gva, hpa_t root_hpa)
 {
 	/* For guest_mmu the address is a guest physical one, which no TLB flush by linear address finds. */
-	if (mmu != &vcpu->arch.guest_mmu && !is_noncanonical_address(gva, vcpu))
+	if (mmu != &vcpu->arch.guest_mmu) {
+		if (is_noncanonical_address(gva, vcpu))
+			return;
 		static_call(kvm_x86_flush_tlb_gva)(vcpu, gva);
+	}
+	if (mmu == &vcpu->arch.nested_mmu)
+		return;
+	/* One root or all: an entry too many that goes costs a fault, no more. */
+	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), mmu_to_context(mmu), gva);
 }
 
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
@@ -114,6 +141,7 @@ EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
 
 void kvm_mmu_invpcid_gva(struct kvm_vcpu *vcpu, gva_t gva, unsigned long pcid)
 {
+	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), vmmu_kvm_current_context(vcpu), gva);
 	if (pcid == kvm_get_active_pcid(vcpu))
 		static_call(kvm_x86_flush_tlb_gva)(vcpu, gva);
 	else

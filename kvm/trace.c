@@ -78,13 +78,10 @@ void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int
 		trace_kvm_mmu_set_spte(result, f->gfn, sptep);
 		break;
 	case VMMU_FAULT_EV_FAST:
-		if (result == VMMU_FAULT_FIXED)
-			vcpu->stat.pf_fast++;
 		trace_fast_page_fault(vcpu, &fault, sptep, spte,
 				      result == VMMU_FAULT_FIXED ? RET_PF_FIXED : RET_PF_SPURIOUS);
 		break;
 	case VMMU_FAULT_EV_MMIO_SET:
-		vcpu->stat.pf_mmio_spte_created++;
 		trace_mark_mmio_spte(sptep, f->gfn, spte);
 		break;
 	}

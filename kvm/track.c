@@ -67,8 +67,8 @@ static void count_huge_disallowed(const struct kvm_memory_slot *slot, gfn_t gfn,
 		struct kvm_lpage_info *info =
 			&slot->arch.lpage_info[level - 2][gfn_to_index(gfn, slot->base_gfn, level)];
 
-		info->disallow_lpage += delta;
-		WARN_ON_ONCE(info->disallow_lpage < 0);
+		/* Faults of shadow pages count here, too, under no lock that is held now. */
+		WARN_ON_ONCE(__atomic_add_fetch(&info->disallow_lpage, delta, __ATOMIC_RELAXED) < 0);
 	}
 }
 
@@ -78,18 +78,15 @@ static bool tracking_refused(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_
 	return WARN_ON_ONCE(mode != KVM_PAGE_TRACK_WRITE || !track_count(slot, gfn));
 }
 
-/* Each slot that shows the frame, in whichever address space, loses its writable and large mappings of it. */
-static void track_in_all_spaces(struct kvm *kvm, gfn_t gfn, int delta)
+/* Each slot that shows the frame, in whichever address space, loses its writable mappings of it. */
+static void protect_in_all_spaces(struct kvm *kvm, gfn_t gfn)
 {
 	bool flush = false;
 
 	for (int space = 0; space < KVM_ADDRESS_SPACE_NUM; space++) {
 		struct kvm_memory_slot *slot = __gfn_to_memslot(__kvm_memslots(kvm, space), gfn);
 
-		if (!slot)
-			continue;
-		count_huge_disallowed(slot, gfn, delta);
-		if (delta > 0)
+		if (slot)
 			flush |= vmmu_wrprot_frame(kvm_to_vmmu(kvm), slot, gfn);
 	}
 	if (flush)
@@ -107,7 +104,8 @@ void kvm_slot_page_track_add_page(struct kvm *kvm, struct kvm_memory_slot *slot,
 		return;
 	WRITE_ONCE(kvm_to_vmmu_kvm(kvm)->tracked, kvm_to_vmmu_kvm(kvm)->tracked + 1);
 	WRITE_ONCE(*count, *count + 1);
-	track_in_all_spaces(kvm, gfn, 1);
+	count_huge_disallowed(slot, gfn, 1);
+	protect_in_all_spaces(kvm, gfn);
 }
 EXPORT_SYMBOL_GPL(kvm_slot_page_track_add_page);
 
@@ -123,7 +121,7 @@ void kvm_slot_page_track_remove_page(struct kvm *kvm, struct kvm_memory_slot *sl
 		return;
 	WRITE_ONCE(*count, *count - 1);
 	WRITE_ONCE(kvm_to_vmmu_kvm(kvm)->tracked, kvm_to_vmmu_kvm(kvm)->tracked - 1);
-	track_in_all_spaces(kvm, gfn, -1);
+	count_huge_disallowed(slot, gfn, -1);
 }
 EXPORT_SYMBOL_GPL(kvm_slot_page_track_remove_page);
 
@@ -164,6 +162,7 @@ void kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int b
 	struct kvm_page_track_notifier_node *n;
 	int idx;
 
+	vmmu_guest_written(kvm_to_vmmu(vcpu->kvm), gpa, bytes);
 	if (hlist_empty(&head->track_notifier_list))
 		return;
 	idx = srcu_read_lock(&head->track_srcu);
@@ -183,7 +182,10 @@ void kvm_page_track_flush_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 	struct kvm_page_track_notifier_node *n;
 	int idx;
 
-	vmmu_zap_slot(kvm_to_vmmu(kvm), slot);
+	if (READ_ONCE(vmmu_kvm_slot_zap_all))
+		vmmu_kvm_zap_all_fast(kvm);
+	else
+		vmmu_zap_slot(kvm_to_vmmu(kvm), slot);
 	if (hlist_empty(&head->track_notifier_list))
 		return;
 	idx = srcu_read_lock(&head->track_srcu);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Life of a vCPU's MMUs, and the paging mode they are in. */
 #include <vmmu/context.h>
+#include <asm/vmx.h>
 #include <vmmu/host.h>
 
 static void mmu_init(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
@@ -22,8 +23,9 @@ int kvm_mmu_create(struct kvm_vcpu *vcpu)
 	vmmu_vcpu_init(&vv->v, kvm_to_vmmu(vcpu->kvm));
 	mmu_init(vcpu, &vcpu->arch.root_mmu);
 	mmu_init(vcpu, &vcpu->arch.guest_mmu);
-	/* KVM_CAP_VM_DISABLE_NX_HUGE_PAGES is settled once there is a vCPU. */
-	vmmu_kvm_nx_refresh(vcpu->kvm);
+	/* KVM_CAP_VM_DISABLE_NX_HUGE_PAGES is settled once there is a vCPU; nothing turns the option on again after that. */
+	if (vcpu->kvm->arch.disable_nx_huge_pages)
+		WRITE_ONCE(kvm_to_vmmu(vcpu->kvm)->nx_huge_pages, false);
 	return 0;
 }
 
@@ -53,20 +55,52 @@ static unsigned long get_cr3(struct kvm_vcpu *vcpu)
 }
 
 /* Make the context's root the one for @role; a root that was not current before needs loading, and its own TLB entries. */
-static void switch_root(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, union vmmu_role role)
+static void switch_root(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, union vmmu_role role, u64 pgd)
 {
-	if (vmmu_context_switch(vcpu_to_vmmu(vcpu), mmu_to_context(mmu), role, 0) == VMMU_SWITCH_HIT) {
+	if (vmmu_context_switch(vcpu_to_vmmu(vcpu), mmu_to_context(mmu), role, pgd) == VMMU_SWITCH_HIT) {
 		kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
+		kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
 		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
 	}
 	vmmu_kvm_view_roots(mmu);
 }
+
+void vmmu_kvm_read_pdptes(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
+{
+	struct vmmu_context *c = mmu_to_context(mmu);
+
+	for (int i = 0; c->shadow && c->mode.format == VMMU_FORMAT_PAE && i < 4; i++)
+		c->pdpte[i] = mmu->get_pdptr(vcpu, i);
+}
+
+/* What the guest's registers say when a root is about to be made. */
+void vmmu_kvm_read_guest_root(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
+{
+	struct vmmu_context *c = mmu_to_context(mmu);
+
+	vmmu_kvm_read_pdptes(vcpu, mmu);
+	c->pgd = vmmu_role_is_direct(c->role) ? 0 : mmu->get_guest_pgd(vcpu);
+}
+
+/* The CPU walks our tables alone: with paging off in the guest they map gva = gpa, in PAE form. */
+static union vmmu_role shadow_role(struct kvm_vcpu *vcpu, const struct vmmu_mode *mode)
+{
+	int level = mode->root_level > PT32E_ROOT_LEVEL ? mode->root_level : PT32E_ROOT_LEVEL;
+
+	return vmmu_role_legacy(mode, level, is_smm(vcpu), is_guest_mode(vcpu));
+}
+
+static void init_l2_walker(struct kvm_vcpu *vcpu);
 
 void kvm_init_mmu(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->arch.root_mmu;
 	struct vmmu_context *c = mmu_to_context(mmu);
 
+	if (mmu_is_nested(vcpu)) {
+		init_l2_walker(vcpu);
+		return;
+	}
 	vmmu_kvm_mode_from_vcpu(vcpu, &c->mode);
 	vmmu_kvm_view_mode(mmu, &c->mode);
 	mmu->get_guest_pgd = get_cr3;
@@ -74,7 +108,13 @@ void kvm_init_mmu(struct kvm_vcpu *vcpu)
 	mmu->inject_page_fault = kvm_inject_page_fault;
 	mmu->gva_to_gpa = vmmu_kvm_gva_to_gpa;
 	mmu->invlpg = NULL;
-	switch_root(vcpu, mmu, vmmu_role_direct(vmmu_kvm_direct_level(vcpu), is_smm(vcpu), is_guest_mode(vcpu)));
+	c->shadow = !tdp_enabled;
+	if (tdp_enabled) {
+		switch_root(vcpu, mmu, vmmu_role_direct(vmmu_kvm_direct_level(vcpu), is_smm(vcpu), is_guest_mode(vcpu)), 0);
+		return;
+	}
+	vmmu_kvm_read_pdptes(vcpu, mmu);
+	switch_root(vcpu, mmu, shadow_role(vcpu, &c->mode), kvm_read_cr3(vcpu));
 }
 EXPORT_SYMBOL_GPL(kvm_init_mmu);
 
@@ -87,6 +127,7 @@ void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
 	kvm_init_mmu(vcpu);
 	kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
+	kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
 	kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_reset_context);
@@ -101,27 +142,83 @@ void kvm_mmu_after_set_cpuid(struct kvm_vcpu *vcpu)
 /* CR0.WP may be the guest's to write without an exit: read what it is whenever a permission depends on it. */
 void __kvm_mmu_refresh_passthrough_bits(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
 {
-	struct vmmu_mode *mode = &mmu_to_context(mmu)->mode;
+	struct vmmu_mode *mode = vmmu_kvm_mode(vcpu, mmu);
 	bool wp = kvm_read_cr0_bits(vcpu, X86_CR0_WP);
 
 	if (mode->wp == wp)
 		return;
 	vmmu_mode_set_wp(mode, wp);
-	vmmu_kvm_view_mode(mmu, mode);
+	/* Without paging WP means nothing, and stays off in the mode. */
+	if (mode->wp == wp)
+		vmmu_kvm_view_mode(mmu, mode);
 }
 
-/*
- * Nested virtualization is switched off where the vendor modules are initialised, so that no guest gets here. A
- * caller that does is stopped instead of running on a wrong table.
- */
+/* L2's own tables: read by the emulator, never mirrored. What they point at is L2 physical. */
+static void init_l2_walker(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = &vcpu->arch.nested_mmu;
+	struct vmmu_mode *mode = &vcpu_to_vmmu_kvm(vcpu)->l2_mode;
+
+	vmmu_kvm_mode_from_vcpu(vcpu, mode);
+	mode->nested = vcpu_to_vmmu(vcpu)->nested.mode.accessed_dirty ? VMMU_NESTED_WRITE : VMMU_NESTED_READ;
+	vmmu_kvm_view_mode(mmu, mode);
+	mmu->get_guest_pgd = get_cr3;
+	mmu->get_pdptr = kvm_pdptr_read;
+	mmu->inject_page_fault = kvm_inject_page_fault;
+	mmu->gva_to_gpa = vmmu_kvm_gva_to_gpa;
+	mmu->invlpg = NULL;
+}
+
+/* L1 dropped one translation of L2's address: vmx asks by this pointer, without a look whether it is there. */
+static void invalidate_nested(struct kvm_vcpu *vcpu, gva_t addr, hpa_t root_hpa)
+{
+	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), &vcpu_to_vmmu(vcpu)->nested, addr);
+}
+
+/* From now on guest_mmu mirrors the tables of L1 at @pgd. What L2 does with its registers has no part in it. */
+static void init_nested(struct kvm_vcpu *vcpu, union vmmu_role role, u64 pgd)
+{
+	struct kvm_mmu *mmu = &vcpu->arch.guest_mmu;
+	struct vmmu_context *c = mmu_to_context(mmu);
+
+	c->shadow = true;
+	c->role = role;
+	vmmu_kvm_view_mode(mmu, &c->mode);
+	mmu->gva_to_gpa = vmmu_kvm_gva_to_gpa;
+	mmu->invlpg = invalidate_nested;
+	kvm_mmu_new_pgd(vcpu, pgd);
+}
+
 void kvm_init_shadow_npt_mmu(struct kvm_vcpu *vcpu, unsigned long cr0, unsigned long cr4, u64 efer, gpa_t nested_cr3)
 {
-	KVM_BUG(1, vcpu->kvm, "vmmu: nested NPT is not available");
+	struct vmmu_context *c = mmu_to_context(&vcpu->arch.guest_mmu);
+	struct vmmu_regs l1 = {
+		.cr0 = cr0,
+		.cr4 = cr4,
+		.efer = efer,
+		.reserved_gpa_bits = vcpu->arch.reserved_gpa_bits,
+		.gbpages = guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES),
+		.pse36 = true,
+		.amd = true,
+	};
+
+	vmmu_mode_init_npt(&c->mode, &l1);
+	init_nested(vcpu, vmmu_role_npt(&c->mode, vmmu_kvm_direct_level(vcpu), is_smm(vcpu)), nested_cr3);
 }
 EXPORT_SYMBOL_GPL(kvm_init_shadow_npt_mmu);
 
 void kvm_init_shadow_ept_mmu(struct kvm_vcpu *vcpu, bool execonly, int huge_page_level, bool accessed_dirty, gpa_t new_eptp)
 {
-	KVM_BUG(1, vcpu->kvm, "vmmu: nested EPT is not available");
+	struct vmmu_context *c = mmu_to_context(&vcpu->arch.guest_mmu);
+	struct vmmu_ept_config ept = {
+		.reserved_gpa_bits = vcpu->arch.reserved_gpa_bits,
+		.root_level = (new_eptp & VMX_EPTP_PWL_MASK) == VMX_EPTP_PWL_5 ? PT64_ROOT_5LEVEL : PT64_ROOT_4LEVEL,
+		.huge_level = huge_page_level,
+		.execonly = execonly,
+		.accessed_dirty = accessed_dirty,
+	};
+
+	vmmu_mode_init_ept(&c->mode, &ept);
+	init_nested(vcpu, vmmu_role_ept(&c->mode, ept.root_level, 0), new_eptp);
 }
 EXPORT_SYMBOL_GPL(kvm_init_shadow_ept_mmu);

@@ -56,12 +56,47 @@ void kvm_mmu_zap_all(struct kvm *kvm)
 	vmmu_zap_all(kvm_to_vmmu(kvm));
 }
 
-/* The quota bounds shadow pages, of which a VM with direct tables has none: it is kept for who asks for it. */
+/* The quota bounds shadow pages; direct tables are bounded by the memory they map. */
 void kvm_mmu_change_mmu_pages(struct kvm *kvm, unsigned long goal_nr_mmu_pages)
 {
-	write_lock(&kvm->mmu_lock);
-	kvm->arch.n_max_mmu_pages = max(goal_nr_mmu_pages, kvm->arch.n_used_mmu_pages);
-	write_unlock(&kvm->mmu_lock);
+	struct vmmu_vm *vm = kvm_to_vmmu(kvm);
+
+	WRITE_ONCE(vm->shadow_quota, goal_nr_mmu_pages);
+	kvm->arch.n_max_mmu_pages = goal_nr_mmu_pages;
+	read_lock(&kvm->mmu_lock);
+	vmmu_shrink(vm, goal_nr_mmu_pages);
+	read_unlock(&kvm->mmu_lock);
+}
+
+/* Nested guests bring shadow pages to a VM that had none: every slot gets its reverse maps now, new ones from now on. */
+static int alloc_rmaps(struct kvm *kvm)
+{
+	struct kvm_memory_slot *slot;
+	int bkt, err = 0;
+
+	for (int space = 0; space < KVM_ADDRESS_SPACE_NUM; space++)
+		kvm_for_each_memslot(slot, bkt, __kvm_memslots(kvm, space))
+			if (!err)
+				err = memslot_rmap_alloc(slot, slot->npages);
+	return err;
+}
+
+int vmmu_kvm_prepare_shadow(struct kvm *kvm)
+{
+	int err = 0;
+
+	if (kvm_shadow_root_allocated(kvm))
+		return 0;
+	mutex_lock(&kvm->slots_arch_lock);
+	if (!kvm_memslots_have_rmaps(kvm))
+		err = alloc_rmaps(kvm);
+	/* The emulator asks to let go of a frame only while this is not 0. */
+	kvm->arch.indirect_shadow_pages = 1;
+	/* Pairs with kvm_shadow_root_allocated(): who sees the flag sees the maps. */
+	if (!err)
+		smp_store_release(&kvm->arch.shadow_root_allocated, true);
+	mutex_unlock(&kvm->slots_arch_lock);
+	return err;
 }
 
 int kvm_cpu_dirty_log_size(void)

@@ -3,6 +3,7 @@
 #ifndef VMMU_KVM_HOST_H
 #define VMMU_KVM_HOST_H
 
+#include <linux/bit_spinlock.h>
 #include <linux/kvm_host.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -63,6 +64,41 @@ static inline void vmmu_host_page_free(struct vmmu_page *page)
 	kmem_cache_free(vmmu_kvm_page_cache, page);
 }
 
+static inline void *vmmu_host_table_alloc_low(struct vmmu_vm *vm)
+{
+	return (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_DMA32);
+}
+
+static inline uint64_t *vmmu_host_mirror_alloc(void)
+{
+	return (uint64_t *)__get_free_page(GFP_KERNEL_ACCOUNT);
+}
+
+static inline void vmmu_host_mirror_free(uint64_t *mirror)
+{
+	free_page((unsigned long)mirror);
+}
+
+static inline struct vmmu_entry_node *vmmu_host_node_alloc(void)
+{
+	return kmem_cache_alloc(vmmu_kvm_node_cache, GFP_KERNEL_ACCOUNT);
+}
+
+static inline void vmmu_host_node_free(struct vmmu_entry_node *node)
+{
+	kmem_cache_free(vmmu_kvm_node_cache, node);
+}
+
+static inline void *vmmu_host_array_alloc(size_t bytes)
+{
+	return kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
+}
+
+static inline void vmmu_host_array_free(void *array)
+{
+	kvfree(array);
+}
+
 static inline void vmmu_host_table_account(struct vmmu_vm *vm, const void *table, int delta)
 {
 	kvm_account_pgtable_pages((void *)table, delta);
@@ -83,6 +119,16 @@ static inline void vmmu_host_spin_lock(vmmu_spinlock_t *lock)
 static inline void vmmu_host_spin_unlock(vmmu_spinlock_t *lock)
 {
 	spin_unlock(lock);
+}
+
+static inline void vmmu_host_bit_lock(uintptr_t *word, int bit)
+{
+	bit_spin_lock(bit, (unsigned long *)word);
+}
+
+static inline void vmmu_host_bit_unlock(uintptr_t *word, int bit)
+{
+	bit_spin_unlock(bit, (unsigned long *)word);
 }
 
 static inline void vmmu_host_lock_shared(struct vmmu_vm *vm)
@@ -221,11 +267,31 @@ static inline bool vmmu_host_slot_huge_disallowed(const struct vmmu_slot *slot, 
 	return slot->arch.lpage_info[level - 2][gfn_to_index(gfn, slot->base_gfn, level)].disallow_lpage;
 }
 
+static inline int vmmu_host_prepare_shadow(struct vmmu_vm *vm)
+{
+	return vmmu_kvm_prepare_shadow(vmmu_to_kvm(vm));
+}
+
+static inline vmmu_entry_set *vmmu_host_slot_rmap(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level)
+{
+	return &slot->arch.rmap[level - 1][gfn_to_index(gfn, slot->base_gfn, level)].val;
+}
+
+static inline uint16_t *vmmu_host_slot_track(struct vmmu_slot *slot, vmmu_gfn_t gfn)
+{
+	return &slot->arch.gfn_track[KVM_PAGE_TRACK_WRITE][gfn - slot->base_gfn];
+}
+
+static inline int *vmmu_host_slot_disallow(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level)
+{
+	return &slot->arch.lpage_info[level - 2][gfn_to_index(gfn, slot->base_gfn, level)].disallow_lpage;
+}
+
 static inline bool vmmu_host_write_tracked(struct vmmu_vm *vm, const struct vmmu_slot *slot, vmmu_gfn_t gfn)
 {
 	struct vmmu_kvm *vk = container_of(vm, struct vmmu_kvm, vm);
 
-	return unlikely(READ_ONCE(vk->tracked)) && vmmu_kvm_is_tracked(vk->kvm, gfn);
+	return (READ_ONCE(vk->tracked) || READ_ONCE(vm->index)) && vmmu_kvm_is_tracked(vk->kvm, gfn);
 }
 
 static inline void vmmu_host_mark_dirty(struct vmmu_vm *vm, struct vmmu_vcpu *v, struct vmmu_slot *slot, vmmu_gfn_t gfn)
@@ -342,16 +408,45 @@ static inline int vmmu_host_gpte_cmpxchg(struct vmmu_vcpu *v, const struct vmmu_
 	return ret < 0 ? VMMU_EFAULT : ret ? VMMU_EAGAIN : VMMU_OK;
 }
 
+static inline int vmmu_host_gpte_read_atomic(const struct vmmu_gpte *at, unsigned int bytes, uint64_t *value)
+{
+	int ret;
+
+	pagefault_disable();
+	ret = vmmu_host_gpte_read(at, bytes, value);
+	pagefault_enable();
+	return ret;
+}
+
+static inline int vmmu_host_gpte_locate_in(struct vmmu_vm *vm, int space, vmmu_gpa_t gpa, struct vmmu_gpte *at)
+{
+	struct kvm_memory_slot *slot = vmmu_host_slot(vm, space, gpa_to_gfn(gpa));
+
+	if (!slot || (slot->flags & KVM_MEMSLOT_INVALID))
+		return VMMU_EFAULT;
+	at->host = (void *)(__gfn_to_hva_memslot(slot, gpa_to_gfn(gpa)) + offset_in_page(gpa));
+	at->gpa = gpa;
+	return VMMU_OK;
+}
+
+static inline bool vmmu_host_flags_ac(struct vmmu_vcpu *v)
+{
+	return static_call(kvm_x86_get_rflags)(vmmu_to_vcpu(v)) & X86_EFLAGS_AC;
+}
+
 static inline vmmu_gpa_t vmmu_host_translate_nested(struct vmmu_vcpu *v, vmmu_gpa_t gpa, uint64_t pf,
 						    struct vmmu_guest_fault *why)
 {
-	/* Not reached: nested virtualization is refused when the vendor module is loaded. */
-	return VMMU_GPA_INVALID;
+	return vmmu_kvm_translate_nested(vmmu_to_vcpu(v), gpa, pf, why);
 }
 
 static inline int vmmu_host_log_nested_write(struct vmmu_vcpu *v, vmmu_gpa_t gpa)
 {
-	return VMMU_EFAULT;
+	struct kvm_vcpu *vcpu = vmmu_to_vcpu(v);
+
+	if (!kvm_x86_ops.nested_ops->write_log_dirty)
+		return VMMU_OK;
+	return kvm_x86_ops.nested_ops->write_log_dirty(vcpu, gpa) ? VMMU_EFAULT : VMMU_OK;
 }
 
 /* --- Observation -------------------------------------------------------------------------- */
@@ -359,6 +454,11 @@ static inline int vmmu_host_log_nested_write(struct vmmu_vcpu *v, vmmu_gpa_t gpa
 static inline void vmmu_host_leaf_count(struct vmmu_vm *vm, int level, int delta)
 {
 	kvm_update_page_stats(vmmu_to_kvm(vm), level, delta);
+}
+
+static inline void vmmu_host_nx_split_count(struct vmmu_vm *vm, int delta)
+{
+	vmmu_to_kvm(vm)->stat.nx_lpage_splits += delta;
 }
 
 static inline void vmmu_host_trace_spte(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn, int level, uint64_t old_spte,

@@ -118,4 +118,6 @@ enum walker_result {
 enum walker_result machine_walk(struct machine_vcpu *c, const struct cpu_walk *start, vmmu_gfn_t gfn, uint64_t pf,
 				struct cpu_translation *t);
 
+#include "shadow.h"
+
 #endif

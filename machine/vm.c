@@ -58,7 +58,6 @@ void machine_vm_init(struct machine_vm *m, const struct machine_config *config)
 	m->vm.params.root_cache = config->root_cache;
 	m->vm.params.prefetch = config->prefetch;
 	m->vm.fmt = &m->fmt;
-	m->vm.direct_level = config->level;
 	m->vm.huge_level_max = config->huge_level_max;
 	m->vm.dirty_by_pml = config->pml;
 	vmmu_vm_init(&m->vm);

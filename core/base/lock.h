@@ -7,8 +7,8 @@
  *             Shared: faults, root look-up and build, write protection, cleaning, splitting, collapsing, NX
  *             recovery. Entries change by compare-and-exchange under it.
  *             Exclusive: host invalidation, marking roots invalid, zap-all.
- *             What holds it for long yields between entries; never inside an RCU read section, never with a
- *             flush owed.
+ *             What holds it for long yields between entries; never inside an RCU read section, and with a flush
+ *             owed only where the caller of the whole walk flushes in the end (dirty log).
  *  2 lists    vm->lists, a spin lock, a few instructions: the lists of roots, of vCPUs and of tables made for NX.
  *             Nothing is taken inside.
  *

@@ -19,7 +19,8 @@ static void account_leaves(const struct vmmu_place *place, uint64_t old, uint64_
 	}
 	if (!was)
 		return;
-	if (spte_is_accessed(vm->fmt, old) && (!is || !spte_is_accessed(vm->fmt, value)))
+	/* A leaf that is aged and stays has been reported young already. */
+	if (spte_is_accessed(vm->fmt, old) && !is)
 		vmmu_host_pfn_accessed(spte_pfn(vm->fmt, old));
 	if (spte_is_dirty(vm->fmt, old) && (!is || !spte_is_dirty(vm->fmt, value)))
 		vmmu_host_pfn_dirty(spte_pfn(vm->fmt, old));
@@ -53,6 +54,17 @@ static bool turn_is_legal(const struct vmmu_spte_format *fmt, uint64_t old, uint
 	return spte_is_leaf(old, level);
 }
 
+/* An entry that a fault has frozen comes back as a leaf in a moment, and has to be undone like any other. */
+static uint64_t freeze_for_good(uint64_t *entry)
+{
+	uint64_t old;
+
+	do
+		old = pte_swap(entry, SPTE_FROZEN);
+	while (spte_is_frozen(old));
+	return old;
+}
+
 /*
  * @page went out of its parent: freeze its entries, so that no fault that is still in it installs anything, and
  * undo what they held. Tables below come along, level by level; the chain in @debt is the work list.
@@ -69,10 +81,10 @@ static void take_apart(const struct vmmu_place *place, struct vmmu_page *page, s
 		page = todo;
 		next = page->next_dead;
 		for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i++) {
-			uint64_t old = pte_swap(&page->table[i], SPTE_FROZEN);
+			uint64_t old = freeze_for_good(&page->table[i]);
 			struct vmmu_place at = *place;
 
-			if (!old || spte_is_frozen(old))
+			if (!old)
 				continue;
 			at.entry = &page->table[i];
 			at.level = (uint8_t)level;
@@ -111,8 +123,13 @@ bool vmmu_change_try(const struct vmmu_place *place, uint64_t *old, uint64_t val
 	struct vmmu_vm *vm = place->vm;
 	uint64_t expected = *old;
 
-	if (spte_is_frozen(expected) || IMPOSSIBLE(vm, !turn_is_legal(vm->fmt, expected, value, place->level)))
+	if (spte_is_frozen(expected))
 		return false;
+	if (IMPOSSIBLE(vm, !turn_is_legal(vm->fmt, expected, value, place->level))) {
+		/* The caller must not try for ever. */
+		*old = SPTE_FROZEN;
+		return false;
+	}
 	CHECK(vm, !spte_is_present(value) || !vmmu_spte_reserved(vm->fmt, value, place->level));
 	if (!pte_try_cas(place->entry, old, value)) {
 		count_vm(vm, VMMU_C_RACES_LOST, 1);
@@ -127,8 +144,10 @@ bool vmmu_change_try_split(const struct vmmu_place *place, uint64_t *old, uint64
 	struct vmmu_vm *vm = place->vm;
 	uint64_t expected = *old;
 
-	if (IMPOSSIBLE(vm, !spte_is_leaf(expected, place->level) || !spte_is_table(value, place->level)))
+	if (IMPOSSIBLE(vm, !spte_is_leaf(expected, place->level) || !spte_is_table(value, place->level))) {
+		*old = SPTE_FROZEN;
 		return false;
+	}
 	if (!pte_try_cas(place->entry, old, value)) {
 		count_vm(vm, VMMU_C_RACES_LOST, 1);
 		return false;
@@ -136,6 +155,8 @@ bool vmmu_change_try_split(const struct vmmu_place *place, uint64_t *old, uint64
 	vmmu_host_trace_spte(vm, place->space, place->gfn, place->level, expected, value);
 	vmmu_host_leaf_count(vm, place->level, -1);
 	vmmu_host_leaf_count(vm, place->level - 1, (int)VMMU_TABLE_ENTRIES);
+	count_vm(vm, VMMU_C_LEAVES_ZAPPED, 1);
+	count_vm(vm, VMMU_C_LEAVES_SET, VMMU_TABLE_ENTRIES);
 	return true;
 }
 
@@ -147,4 +168,15 @@ void vmmu_change_thaw(const struct vmmu_place *place, uint64_t value)
 		return;
 	vmmu_host_trace_spte(place->vm, place->space, place->gfn, place->level, old, value);
 	account_leaves(place, 0, value);
+}
+
+void vmmu_change_account(const struct vmmu_place *place, uint64_t old, uint64_t value)
+{
+	vmmu_host_trace_spte(place->vm, place->space, place->gfn, place->level, old, value);
+	account_leaves(place, old, value);
+}
+
+bool vmmu_change_loses_right(const struct vmmu_spte_format *fmt, uint64_t old, uint64_t value, int level)
+{
+	return loses_right(fmt, old, value, level);
 }

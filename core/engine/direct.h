@@ -77,4 +77,10 @@ bool vmmu_direct_split(struct vmmu_op *op, int level, struct vmmu_page **spare);
 /* Drop tables of @slot that a large leaf can replace. */
 void vmmu_direct_collapse(struct vmmu_op *op, const struct vmmu_slot *slot);
 
+/*
+ * @gfn of @slot loses W for good in every direct tree of the slot's address space. Context: vm any, atomic, no lock of ours
+ * below a page's. Adds to @debt.
+ */
+void vmmu_direct_wrprot_frame(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, struct vmmu_flush *debt);
+
 #endif

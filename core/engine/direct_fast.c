@@ -88,7 +88,8 @@ enum vmmu_fault_result vmmu_direct_fix_fast(struct vmmu_vcpu *v, struct vmmu_pag
 		}
 		count_vm(vm, VMMU_C_RACES_LOST, 1);
 	}
-	if (result != VMMU_FAULT_RETRY)
+	f->fast = result != VMMU_FAULT_RETRY;
+	if (f->fast)
 		vmmu_host_trace_fault(v, f, VMMU_FAULT_EV_FAST, entry, spte, result);
 	vmmu_host_rcu_read_unlock();
 	return result;

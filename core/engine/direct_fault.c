@@ -6,6 +6,7 @@
 #include "engine/change.h"
 #include "engine/leaf.h"
 #include "engine/nx.h"
+#include "engine/shadow.h"
 #include "engine/split.h"
 #include "page/page.h"
 #include "walk/iter.h"
@@ -58,16 +59,28 @@ static enum vmmu_fault_result result_of(const struct vmmu_vcpu *v, const struct 
 	return VMMU_FAULT_FIXED;
 }
 
+/* Does @spte allow writes that @old did not, and that no D bit will tell of? */
+static bool gains_silent_write(const struct vmmu_spte_format *fmt, uint64_t old, uint64_t spte)
+{
+	return !(spte_is_present(old) && spte_is_writable(old)) && spte_is_dirty(fmt, spte);
+}
+
 /* Install at the entry the walk stopped at. Return: RETRY after a lost race, with it->old as it is now. */
 static enum vmmu_fault_result install(struct vmmu_vcpu *v, struct vmmu_page *root, struct vmmu_fault *f,
 				      struct vmmu_iter *it)
 {
 	struct vmmu_place at = place_of(v->vm, it);
 	struct vmmu_flush debt = flush_none(v->vm);
-	uint64_t spte = entry_for(v, root, f, it);
-	enum vmmu_fault_result result = result_of(v, f, spte);
+	uint64_t old = it->old, spte;
+	enum vmmu_fault_result result;
 	bool done;
 
+	if (f->slot && it->level > VMMU_LEVEL_4K && vmmu_host_slot_huge_disallowed(f->slot, f->gfn, it->level)) {
+		f->goal_level--;
+		return VMMU_FAULT_RETRY;
+	}
+	spte = entry_for(v, root, f, it);
+	result = result_of(v, f, spte);
 	if (it->old == spte)
 		return result == VMMU_FAULT_FIXED ? VMMU_FAULT_SPURIOUS : result;
 	if (spte_is_table(it->old, it->level)) {
@@ -88,13 +101,33 @@ static enum vmmu_fault_result install(struct vmmu_vcpu *v, struct vmmu_page *roo
 	}
 	if (!done)
 		return VMMU_FAULT_RETRY;
-	/* The log is told while the VM's lock is held: a harvest sees either the bit or no W yet. */
-	if (f->slot && spte_is_writable(spte) && vmmu_fault_is_write(f))
+	/* W comes back together with D: the CPU has nothing left to log. After W is set, as in direct_fast.c. */
+	if (f->slot && spte_is_writable(spte) && (vmmu_fault_is_write(f) || gains_silent_write(v->vm->fmt, old, spte)))
 		vmmu_host_mark_dirty(v->vm, v, f->slot, f->gfn);
 	it->old = spte;
 	vmmu_host_trace_fault(v, f, f->slot ? VMMU_FAULT_EV_INSTALLED : VMMU_FAULT_EV_MMIO_SET, it->entry, spte, it->level);
-	if (!f->slot)
+	if (!f->slot) {
+		f->mmio_made = true;
 		count_vcpu(v, VMMU_C_MMIO_SET);
+	}
+	return result;
+}
+
+/*
+ * Where there are shadow pages, a frame can become tracked at any moment: what is installed and what is tracked are
+ * decided under the lock of the frame's reverse map.
+ */
+static enum vmmu_fault_result install_guarded(struct vmmu_vcpu *v, struct vmmu_page *root, struct vmmu_fault *f,
+					      struct vmmu_iter *it)
+{
+	vmmu_entry_set *guard = f->slot && shadow_in_use(v->vm) ? vmmu_host_slot_rmap(f->slot, f->gfn, it->level) : NULL;
+	enum vmmu_fault_result result;
+
+	if (guard)
+		entry_set_lock(guard);
+	result = install(v, root, f, it);
+	if (guard)
+		entry_set_unlock(guard);
 	return result;
 }
 
@@ -162,7 +195,7 @@ enum vmmu_fault_result vmmu_direct_map(struct vmmu_vcpu *v, struct vmmu_page *ro
 		if (spte_is_frozen(it.old))
 			break;
 		if (it.level == f->goal_level)
-			result = install(v, root, f, &it);
+			result = install_guarded(v, root, f, &it);
 		else if (spte_is_leaf(it.old, it.level))
 			lost = !split_leaf(v, f, &it);
 		else if (!spte_is_present(it.old))

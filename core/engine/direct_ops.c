@@ -5,6 +5,7 @@
 #include "base/count.h"
 #include "engine/change.h"
 #include "engine/nx.h"
+#include "engine/root.h"
 #include "engine/split.h"
 #include "page/page.h"
 #include "walk/iter.h"
@@ -151,6 +152,19 @@ void vmmu_direct_wrprot_for_good(struct vmmu_op *op)
 	op_for_each(op, VMMU_LEVEL_4K, wrprotected_for_good, 0);
 }
 
+void vmmu_direct_wrprot_frame(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, struct vmmu_flush *debt)
+{
+	struct vmmu_page *root = NULL;
+
+	while ((root = vmmu_root_next(vm, root, vmmu_host_slot_space(slot), VMMU_ROOTS_ALL))) {
+		struct vmmu_op op = vmmu_op_start(root, gfn, gfn + 1, NULL);
+
+		op.debt = *debt;
+		vmmu_direct_wrprot_for_good(&op);
+		*debt = op.debt;
+	}
+}
+
 /* The next write to the small leaf is logged. */
 static uint64_t clean(const struct vmmu_spte_format *fmt, uint64_t spte)
 {
@@ -208,7 +222,10 @@ bool vmmu_direct_young(struct vmmu_op *op, bool age)
 	if (!age)
 		return any_young(op);
 	op_for_each(op, VMMU_LEVEL_4K, aged, 0);
-	/* A stale translation hides accesses from the next round, no more: the caller decides whether to flush. */
+	/*
+	 * A stale translation hides accesses from the next round, no more: the caller decides whether to flush. That aging without
+	 * A bits takes W, too, is safe: mmu_writable counts as writable for every later flush.
+	 */
 	op->debt = flush_none(op->vm);
 	return op->changed;
 }

@@ -11,6 +11,7 @@
 #include "base/count.h"
 #include "engine/change.h"
 #include "engine/leaf.h"
+#include "engine/shadow.h"
 #include "walk/iter.h"
 
 #define WINDOW_MAX	16
@@ -32,10 +33,15 @@ static int prefetch_run(struct vmmu_vcpu *v, struct vmmu_page *root, const struc
 			.vm = v->vm, .entry = entry + i, .gfn = neighbour.gfn, .level = VMMU_LEVEL_4K,
 			.space = root->role.space,
 		};
+		vmmu_entry_set *guard = shadow_in_use(v->vm) ? vmmu_host_slot_rmap(f->slot, neighbour.gfn, VMMU_LEVEL_4K) : NULL;
 		uint64_t old = 0;
 
+		if (guard)
+			entry_set_lock(guard);
 		if (vmmu_change_try(&at, &old, vmmu_leaf_for(v, root, &neighbour, VMMU_LEVEL_4K), &debt))
 			count_vcpu(v, VMMU_C_PREFETCHED);
+		if (guard)
+			entry_set_unlock(guard);
 		vmmu_host_pfn_release(pfns[i]);
 	}
 	vmmu_flush_pay(&debt);

@@ -15,7 +15,7 @@ void vmmu_flush_pay(struct vmmu_flush *flush)
 	}
 	for (; page; page = next) {
 		next = page->next_dead;
-		vmmu_page_free_after_grace(page);
+		vmmu_page_put(page);
 	}
 	*flush = flush_none(flush->vm);
 }

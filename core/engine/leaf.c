@@ -15,15 +15,17 @@ uint64_t vmmu_leaf_for(struct vmmu_vcpu *v, const struct vmmu_page *root, const 
 {
 	struct vmmu_vm *vm = v->vm;
 	bool write = vmmu_fault_is_write(f), device = vmmu_host_pfn_is_mmio(f->pfn);
+	bool logs = vmmu_host_slot_logs_dirty(f->slot);
 	struct vmmu_leaf leaf = {
 		.pfn = f->pfn & ~(vmmu_level_frames(level) - 1),
 		.level = (uint8_t)level,
 		.access = VMMU_ACC_ALL,
 		.host_writable = f->writable,
-		.write_now = write || !vmmu_host_slot_logs_dirty(f->slot) || !writes_logged_by_fault(v, root),
+		.write_now = write || !logs || !writes_logged_by_fault(v, root),
 		.tracked = vmmu_host_write_tracked(vm, f->slot, f->gfn),
 		.accessed = !f->prefetch,
-		.dirty = write,
+		/* Outside of the log's slots the CPU has nothing to log: D stays set there while the CPU logs by it. */
+		.dirty = write || (vm->dirty_by_pml && !logs),
 		.wrprot_log = vm->dirty_by_pml && root->role.guest_view,
 		.plain_memory = !device,
 		.memtype = vmmu_host_memtype(v, f->gfn, device),

@@ -29,6 +29,7 @@ void vmmu_nx_split_remember(struct vmmu_page *page)
 		flag_store(&page->nx_split, true);
 		dlist_add_tail(&vm->nx_splits, &page->nx_link);
 		count_vm(vm, VMMU_C_NX_SPLITS_NOW, 1);
+		vmmu_host_nx_split_count(vm, 1);
 	}
 	lists_unlock(vm);
 }
@@ -42,6 +43,7 @@ void vmmu_nx_split_forget(struct vmmu_page *page)
 		flag_store(&page->nx_split, false);
 		dlist_del(&page->nx_link);
 		count_vm(vm, VMMU_C_NX_SPLITS_NOW, -1ull);
+		vmmu_host_nx_split_count(vm, -1);
 	}
 	lists_unlock(vm);
 }
@@ -77,7 +79,7 @@ static void nx_take_back(struct vmmu_page *page, struct vmmu_flush *debt)
 		vmmu_nx_split_forget(page);
 		return;
 	}
-	while (spte_is_table(old, at.level) && vmmu_host_table_at(spte_address(vm->fmt, old)) == page->table)
+	while (is_linked(page))
 		if (vmmu_change_try(&at, &old, 0, debt))
 			return;
 	vmmu_nx_split_forget(page);

@@ -8,8 +8,15 @@
 
 static void fill_parts(struct vmmu_page *page, uint64_t leaf, int level)
 {
-	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i++)
-		pte_store_private(&page->table[i], vmmu_spte_split_part(leaf, level, i));
+	const struct vmmu_spte_format *fmt = page->vm->fmt;
+	/* It was not executable for its size only. */
+	bool give_exec = level == VMMU_LEVEL_2M && flag_load(&page->vm->nx_huge_pages);
+
+	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i++) {
+		uint64_t part = vmmu_spte_split_part(leaf, level, i);
+
+		pte_store_private(&page->table[i], give_exec ? vmmu_spte_with_exec(fmt, part) : part);
+	}
 }
 
 bool vmmu_split_leaf(const struct vmmu_place *place, const struct vmmu_page *root, uint64_t *old, struct vmmu_page *page)

@@ -33,6 +33,7 @@ union vmmu_role vmmu_role_legacy(const struct vmmu_mode *mode, int level, int sp
 	role.wp = mode->wp;
 	role.smep_no_wp = mode->smep && !mode->wp;
 	role.smap_no_wp = mode->smap && !mode->wp;
+	role.pse = mode->pse;
 	return role;
 }
 
@@ -42,6 +43,7 @@ union vmmu_role vmmu_role_npt(const struct vmmu_mode *mode, int level, int space
 
 	role.guest_view = true;
 	role.nx = mode->nx;
+	role.pse = mode->pse;
 	return role;
 }
 
@@ -67,10 +69,10 @@ union vmmu_role vmmu_role_child(union vmmu_role parent, unsigned int access, uns
 
 union vmmu_role vmmu_role_child_direct(union vmmu_role parent, unsigned int access)
 {
-	union vmmu_role role = role_start(VMMU_FORMAT_DIRECT, (int)parent.level - 1, (int)parent.space);
+	union vmmu_role role = vmmu_role_child(parent, access, 0);
 
-	role.access = access & VMMU_ACC_ALL;
-	role.guest_view = parent.guest_view;
-	role.ad_off = parent.ad_off;
+	/* The control bits stay: with CR0.WP clear a leaf may hold rights that its mirrored entry does not give. */
+	role.format = VMMU_FORMAT_DIRECT;
+	role.pse = 0;
 	return role;
 }

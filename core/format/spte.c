@@ -155,6 +155,11 @@ uint64_t vmmu_spte_make_table(const struct vmmu_spte_format *fmt, vmmu_hpa_t tab
 	return ad_off || !fmt->accessed ? spte | (fmt->ept ? SPTE_AD_OFF : 0) : spte | fmt->accessed;
 }
 
+uint64_t vmmu_spte_make_pdpte(const struct vmmu_spte_format *fmt, vmmu_hpa_t table)
+{
+	return SPTE_PRESENT | SPTE_LEGACY_P | fmt->me_value | table;
+}
+
 uint64_t vmmu_spte_make_mmio(const struct vmmu_spte_format *fmt, vmmu_gfn_t gfn, unsigned int access, uint64_t generation)
 {
 	vmmu_gpa_t gpa = gfn << VMMU_PAGE_SHIFT;
@@ -197,6 +202,13 @@ uint64_t vmmu_spte_without_accessed(const struct vmmu_spte_format *fmt, uint64_t
 	if (spte_is_access_tracked(fmt, spte))
 		return spte;
 	return (spte & ~(SPTE_EPT_SAVED | BITS64(2, 0))) | ((spte & (SPTE_EPT_R | SPTE_EPT_X)) << SPTE_EPT_SAVED_LG2);
+}
+
+uint64_t vmmu_spte_with_exec(const struct vmmu_spte_format *fmt, uint64_t spte)
+{
+	if (spte_is_access_tracked(fmt, spte))
+		return spte | (SPTE_EPT_X << SPTE_EPT_SAVED_LG2);
+	return (spte | fmt->exec) & ~fmt->nx;
 }
 
 uint64_t vmmu_spte_with_accessed(const struct vmmu_spte_format *fmt, uint64_t spte)

@@ -179,6 +179,8 @@ struct vmmu_leaf {
 uint64_t vmmu_spte_make_leaf(const struct vmmu_spte_format *fmt, const struct vmmu_leaf *leaf);
 /* An entry for the table at @table, with all rights: leaves decide. @ad_off: its level below keeps no A/D. */
 uint64_t vmmu_spte_make_table(const struct vmmu_spte_format *fmt, vmmu_hpa_t table, bool ad_off);
+/* A PAE page-directory-pointer entry for the table at @table: no rights, no A. */
+uint64_t vmmu_spte_make_pdpte(const struct vmmu_spte_format *fmt, vmmu_hpa_t table);
 /* An MMIO entry for @gfn with rights @access, good while the memslots' generation is @generation. */
 uint64_t vmmu_spte_make_mmio(const struct vmmu_spte_format *fmt, vmmu_gfn_t gfn, unsigned int access, uint64_t generation);
 vmmu_gfn_t vmmu_spte_mmio_gfn(const struct vmmu_spte_format *fmt, uint64_t spte);
@@ -203,6 +205,8 @@ static inline uint64_t spte_without_dirty(const struct vmmu_spte_format *fmt, ui
 
 /* Aged: A off, or, without A bits, absent for the CPU with R and X put by. */
 uint64_t vmmu_spte_without_accessed(const struct vmmu_spte_format *fmt, uint64_t spte);
+/* Executable, at once or, where it is absent for the CPU, when it comes back. */
+uint64_t vmmu_spte_with_exec(const struct vmmu_spte_format *fmt, uint64_t spte);
 /* Undo the above for an access of our own making: R and X back (W waits for a write fault), A set. */
 uint64_t vmmu_spte_with_accessed(const struct vmmu_spte_format *fmt, uint64_t spte);
 /* The bits of a present entry that the CPU must find 0; anything but 0 is a bug of ours. */

@@ -4,13 +4,21 @@
 #include <vmmu/host.h>
 #include "base/atomic.h"
 #include "base/count.h"
-#include "mmu/root.h"
+#include "engine/root.h"
+#include "mmu/root_shadow.h"
 #include "page/page.h"
 
-static bool root_fits(const struct vmmu_root *root, union vmmu_role role, uint64_t pgd)
+static bool pdptes_equal(const uint64_t *a, const uint64_t *b)
 {
-	return root->page && vmmu_role_equal(root->page->role, role) && !flag_load(&root->page->invalid) &&
-	       (vmmu_role_is_direct(role) || root->pgd == pgd);
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
+}
+
+/* Is @root what @c needs now? PDPTE registers are part of a PAE root's identity: memory may hold others by now. */
+static bool root_fits(const struct vmmu_context *c, const struct vmmu_root *root)
+{
+	return root->page && vmmu_role_equal(root->page->role, c->role) && root->page->shadow == c->shadow &&
+	       !flag_load(&root->page->invalid) && root->pgd == c->pgd &&
+	       (c->role.format != VMMU_FORMAT_PAE || pdptes_equal(root->pdpte, c->pdpte));
 }
 
 static void root_drop(struct vmmu_vcpu *v, struct vmmu_root *root)
@@ -60,20 +68,20 @@ static void cache_current(struct vmmu_vcpu *v, struct vmmu_context *c)
 
 enum vmmu_switch vmmu_context_switch(struct vmmu_vcpu *v, struct vmmu_context *c, union vmmu_role role, uint64_t pgd)
 {
-	if (vmmu_role_is_direct(role))
-		pgd = 0;
 	c->role = role;
-	c->pgd = pgd;
-	if (root_fits(&c->root, role, pgd))
+	/* What maps gpa = hpa, or gva = gpa, does not depend on a table of the guest's. */
+	c->pgd = vmmu_role_is_direct(role) ? 0 : pgd;
+	if (root_fits(c, &c->root))
 		return VMMU_SWITCH_SAME;
 	for (unsigned int i = 0; i < c->cached; i++) {
-		if (!root_fits(&c->cache[i], role, pgd))
+		if (!root_fits(c, &c->cache[i]))
 			continue;
 		if (c->root.page) {
 			cache_rotate(c, i);
 		} else {
 			c->root = cache_take(c, i);
 		}
+		c->hit_at = (uint8_t)i;
 		count_vcpu(v, VMMU_C_ROOTS_HIT);
 		return VMMU_SWITCH_HIT;
 	}
@@ -83,30 +91,41 @@ enum vmmu_switch vmmu_context_switch(struct vmmu_vcpu *v, struct vmmu_context *c
 
 static void count_load(struct vmmu_vcpu *v, struct vmmu_context *c, bool built)
 {
+	bool obsolete = c->dropped_obsolete;
+
+	c->dropped_obsolete = false;
 	if (!built) {
 		count_vcpu(v, VMMU_C_ROOTS_SHARED);
 		return;
 	}
 	count_vcpu(v, VMMU_C_ROOTS_BUILT);
-	count_vcpu(v, c->dropped_obsolete ? VMMU_C_ROOTS_MISS_OBSOLETE : VMMU_C_ROOTS_MISS_COLD);
-	c->dropped_obsolete = false;
+	count_vcpu(v, obsolete ? VMMU_C_ROOTS_MISS_OBSOLETE : VMMU_C_ROOTS_MISS_COLD);
+}
+
+static int load_direct(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
+{
+	if (vmmu_pool_fill(v))
+		return VMMU_ENOMEM;
+	vmmu_host_lock_shared(v->vm);
+	c->root.page = vmmu_root_get(v, c->role, built);
+	vmmu_host_unlock_shared(v->vm);
+	return VMMU_OK;
 }
 
 int vmmu_root_load(struct vmmu_vcpu *v)
 {
 	struct vmmu_context *c = v->current_context;
-	bool built;
+	bool built = false;
+	int err;
 
 	if (c->root.page)
 		return VMMU_OK;
-	if (!vmmu_role_is_direct(c->role))
-		return VMMU_EOPNOTSUPP;
-	if (vmmu_pool_fill(v))
-		return VMMU_ENOMEM;
-	vmmu_host_lock_shared(v->vm);
-	c->root.page = vmmu_root_get(v, c->role, &built);
+	err = c->shadow ? vmmu_root_load_shadow(v, c, &built) : load_direct(v, c, &built);
+	if (err)
+		return err;
 	c->root.pgd = c->pgd;
-	vmmu_host_unlock_shared(v->vm);
+	for (int i = 0; i < 4; i++)
+		c->root.pdpte[i] = c->pdpte[i];
 	count_load(v, c, built);
 	return VMMU_OK;
 }

@@ -3,9 +3,12 @@
 #include <vmmu/fault.h>
 #include <vmmu/context.h>
 #include <vmmu/host.h>
+#include <vmmu/walk.h>
 #include "base/count.h"
 #include "engine/direct.h"
+#include "engine/shadow.h"
 #include "format/spte.h"
+#include "mmu/root_shadow.h"
 #include "page/page.h"
 
 /* Largest page that slot, host and CPU allow for @f, and the one to install. Context: vm shared. */
@@ -17,6 +20,8 @@ static void choose_level(struct vmmu_vcpu *v, struct vmmu_fault *f)
 	f->req_level = f->goal_level = VMMU_LEVEL_4K;
 	if (!f->slot || vmmu_host_slot_logs_dirty(f->slot))
 		return;
+	if (level < VMMU_LEVEL_4K)
+		level = VMMU_LEVEL_4K;
 	while (level > VMMU_LEVEL_4K && vmmu_host_slot_huge_disallowed(f->slot, f->gfn, level))
 		level--;
 	if (level > VMMU_LEVEL_4K)
@@ -36,6 +41,9 @@ static enum vmmu_fault_result map_locked(struct vmmu_vcpu *v, struct vmmu_fault 
 
 	if (vmmu_root_is_obsolete(v->current_context) || vmmu_host_fault_stale(v, f))
 		return VMMU_FAULT_RETRY;
+	/* Beyond what a tree of this depth maps nothing can be remembered. */
+	if (f->gfn >> vmmu_level_frames_lg2(root->role.level + 1))
+		return VMMU_FAULT_EMULATE;
 	choose_level(v, f);
 	result = vmmu_direct_map(v, root, f);
 	if (result == VMMU_FAULT_FIXED)
@@ -61,6 +69,19 @@ static enum vmmu_fault_result fault_slow(struct vmmu_vcpu *v, struct vmmu_fault 
 	return result;
 }
 
+/* Must the host carry out a write to the frame, since it holds a guest table that is in sync and has to stay so? */
+static bool must_emulate_write(struct vmmu_vcpu *v, const struct vmmu_fault *f)
+{
+	bool free;
+
+	if (!f->slot || !vmmu_host_write_tracked(v->vm, f->slot, f->gfn))
+		return false;
+	vmmu_host_rcu_read_lock();
+	free = vmmu_shadow_try_unsync(v, f->gfn);
+	vmmu_host_rcu_read_unlock();
+	return !free || vmmu_host_write_tracked(v->vm, f->slot, f->gfn);
+}
+
 static enum vmmu_fault_result fault_direct(struct vmmu_vcpu *v, struct vmmu_fault *f)
 {
 	enum vmmu_fault_result result;
@@ -68,7 +89,7 @@ static enum vmmu_fault_result fault_direct(struct vmmu_vcpu *v, struct vmmu_faul
 	f->gfn = f->addr >> VMMU_PAGE_SHIFT;
 	f->generation = vmmu_host_generation(v);
 	f->slot = vmmu_host_vcpu_slot(v, f->gfn);
-	if (vmmu_fault_is_write(f) && vmmu_fault_is_present(f) && f->slot && vmmu_host_write_tracked(v->vm, f->slot, f->gfn))
+	if (vmmu_fault_is_write(f) && vmmu_fault_is_present(f) && must_emulate_write(v, f))
 		return VMMU_FAULT_EMULATE;
 	if (!f->prefetch && !(f->error_code & VMMU_PF_RSVD)) {
 		result = vmmu_direct_fix_fast(v, v->current_context->root.page, f);
@@ -76,6 +97,92 @@ static enum vmmu_fault_result fault_direct(struct vmmu_vcpu *v, struct vmmu_faul
 			return result;
 	}
 	return fault_slow(v, f);
+}
+
+/* --- Mirrored tables ------------------------------------------------------------------------ */
+
+/* A guest without paging: gva = gpa, with every right. */
+static void walk_nothing(const struct vmmu_fault *f, struct vmmu_gwalk *w)
+{
+	w->gfn = w->ngfn = f->addr >> VMMU_PAGE_SHIFT;
+	w->level = VMMU_LEVEL_HUGE_MAX;
+	w->root_level = 0;
+	w->access = VMMU_ACC_ALL;
+	w->clean = false;
+}
+
+static enum vmmu_gwalk_result walk_guest(struct vmmu_vcpu *v, struct vmmu_context *c, const struct vmmu_fault *f,
+					 struct vmmu_gwalk *w)
+{
+	struct vmmu_access access = {
+		.pf = f->error_code & ~(VMMU_PF_P | VMMU_PF_RSVD),
+		.ac = vmmu_host_flags_ac(v),
+	};
+
+	if (c->mode.format == VMMU_FORMAT_NONE) {
+		walk_nothing(f, w);
+		return VMMU_GWALK_OK;
+	}
+	return vmmu_gwalk(v, &c->mode, c->pgd, c->mode.format == VMMU_FORMAT_PAE ? c->pdpte : NULL, f->addr, &access, w);
+}
+
+/* Is the frame one of those whose tables the walk went through? Such a write changes its own translation. */
+static bool hits_own_table(const struct vmmu_context *c, const struct vmmu_fault *f, const struct vmmu_gwalk *w)
+{
+	for (int level = w->level; c->mode.format != VMMU_FORMAT_NONE && level <= w->root_level; level++)
+		if (w->step[level].at.host && w->step[level].table_gfn == f->gfn)
+			return true;
+	return false;
+}
+
+static enum vmmu_fault_result map_shadow_locked(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_fault *f,
+						const struct vmmu_gwalk *w)
+{
+	enum vmmu_fault_result result;
+
+	if (vmmu_root_is_obsolete(c) || vmmu_host_fault_stale(v, f))
+		return VMMU_FAULT_RETRY;
+	if (vmmu_fault_is_write(f) && must_emulate_write(v, f))
+		return VMMU_FAULT_EMULATE;
+	choose_level(v, f);
+	if (f->goal_level > w->level)
+		f->goal_level = w->level;
+	result = vmmu_shadow_map(v, c, f, w);
+	return result;
+}
+
+static enum vmmu_fault_result fault_shadow(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_fault *f)
+{
+	enum vmmu_fault_result result;
+	struct vmmu_gwalk w;
+	int stop;
+
+	switch (walk_guest(v, c, f, &w)) {
+	case VMMU_GWALK_RETRY:
+		return VMMU_FAULT_RETRY;
+	case VMMU_GWALK_FAULT:
+		f->guest = w.fault;
+		count_vcpu(v, VMMU_C_GUEST_FAULTS);
+		return VMMU_FAULT_INJECT;
+	default:
+		break;
+	}
+	f->gfn = w.gfn;
+	f->generation = vmmu_host_generation(v);
+	f->slot = vmmu_host_vcpu_slot(v, f->gfn);
+	f->own_table = vmmu_fault_is_write(f) && hits_own_table(c, f, &w);
+	vmmu_make_room(v->vm);
+	f->error = vmmu_pool_fill_shadow(v);
+	if (f->error)
+		return VMMU_FAULT_ERROR;
+	stop = vmmu_host_fault_in(v, f);
+	if (stop)
+		return (enum vmmu_fault_result)stop;
+	vmmu_host_lock_shared(v->vm);
+	result = map_shadow_locked(v, c, f, &w);
+	vmmu_host_unlock_shared(v->vm);
+	vmmu_host_fault_release(v, f);
+	return result;
 }
 
 static void count_result(struct vmmu_vcpu *v, enum vmmu_fault_result result)
@@ -96,9 +203,9 @@ enum vmmu_fault_result vmmu_fault(struct vmmu_vcpu *v, struct vmmu_fault *f)
 {
 	enum vmmu_fault_result result = VMMU_FAULT_RETRY;
 
-	/* Another vCPU's zap may have taken the root since the guest exited: the host loads a new one first. */
+	/* Dropped as obsolete since the guest exited: the host loads a new one first. */
 	if (v->current_context->root.page)
-		result = fault_direct(v, f);
+		result = v->current_context->shadow ? fault_shadow(v, v->current_context, f) : fault_direct(v, f);
 	if (!f->prefetch)
 		count_result(v, result);
 	return result;

@@ -3,7 +3,8 @@
 #include <vmmu/memory.h>
 #include <vmmu/host.h>
 #include "engine/direct.h"
-#include "mmu/root.h"
+#include "engine/shadow.h"
+#include "engine/root.h"
 #include "page/page.h"
 
 /* Split in one root, with memory allocated outside the lock when none is at hand. Return: false without memory. */
@@ -56,6 +57,7 @@ void vmmu_split_range_atomic(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gf
 
 void vmmu_collapse_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 {
+	struct vmmu_flush debt = flush_none(vm);
 	struct vmmu_page *root = NULL;
 
 	vmmu_host_lock_shared(vm);
@@ -66,5 +68,9 @@ void vmmu_collapse_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 		vmmu_direct_collapse(&op, slot);
 		vmmu_flush_pay(&op.debt);
 	}
+	if (shadow_in_use(vm))
+		vmmu_shadow_for_leaves(vm, slot, vmmu_host_slot_start(slot), vmmu_host_slot_end(slot), VMMU_LEVEL_4K,
+				       vmmu_leaf_collapsed, vmmu_host_yield_shared, false, &debt);
+	vmmu_flush_pay(&debt);
 	vmmu_host_unlock_shared(vm);
 }

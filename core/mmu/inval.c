@@ -3,7 +3,17 @@
 #include <vmmu/memory.h>
 #include <vmmu/host.h>
 #include "engine/direct.h"
-#include "mmu/root.h"
+#include "engine/shadow.h"
+#include "engine/root.h"
+
+/* In shadow pages the leaves of a range are found slot by slot; a range the host names lies in one. */
+static bool for_slot_leaves(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end, vmmu_leaf_fn fn,
+			    void (*yield)(struct vmmu_vm *vm), struct vmmu_flush *debt)
+{
+	struct vmmu_slot *slot = shadow_in_use(vm) ? vmmu_host_slot(vm, space, start) : NULL;
+
+	return slot && vmmu_shadow_for_leaves(vm, slot, start, end, VMMU_LEVEL_4K, fn, yield, false, debt);
+}
 
 bool vmmu_unmap_range(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end, enum vmmu_yield yield)
 {
@@ -20,11 +30,14 @@ bool vmmu_unmap_range(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_
 		vmmu_direct_unmap(&op);
 		debt = op.debt;
 	}
+	for_slot_leaves(vm, space, start, end, vmmu_leaf_dropped,
+			yield == VMMU_YIELD_ALLOWED ? vmmu_host_yield_excl : NULL, &debt);
 	return vmmu_flush_hand_up(&debt);
 }
 
 bool vmmu_set_frame(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn, vmmu_pfn_t pfn)
 {
+	struct vmmu_flush debt = flush_none(vm);
 	struct vmmu_page *root = NULL;
 	bool flush = false;
 
@@ -35,12 +48,15 @@ bool vmmu_set_frame(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn, vmmu_pfn_t pf
 		vmmu_direct_set_frame(&op, pfn);
 		flush |= vmmu_flush_hand_up(&op.debt);
 	}
-	return flush;
+	for_slot_leaves(vm, space, gfn, gfn + 1, vmmu_leaf_dropped, NULL, &debt);
+	return vmmu_flush_hand_up(&debt) || flush;
 }
 
 static bool young(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end, bool age)
 {
+	struct vmmu_flush debt = flush_none(vm);
 	struct vmmu_page *root = NULL;
+	struct vmmu_slot *slot;
 	bool found = false;
 
 	while ((root = vmmu_root_next(vm, root, space, VMMU_ROOTS_ALL))) {
@@ -48,6 +64,10 @@ static bool young(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t en
 
 		found |= vmmu_direct_young(&op, age);
 	}
+	slot = shadow_in_use(vm) ? vmmu_host_slot(vm, space, start) : NULL;
+	if (slot)
+		found |= age ? vmmu_shadow_for_leaves(vm, slot, start, end, VMMU_LEVEL_4K, vmmu_leaf_aged, NULL, true, &debt) :
+			vmmu_shadow_young(vm, slot, start, end);
 	return found;
 }
 

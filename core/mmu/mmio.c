@@ -11,12 +11,16 @@ enum vmmu_mmio_result vmmu_mmio_lookup(struct vmmu_vcpu *v, vmmu_gpa_t addr, uin
 {
 	const struct vmmu_spte_format *fmt = v->vm->fmt;
 	struct vmmu_page *root = v->current_context->root.page;
+	vmmu_gfn_t mask = ~0ull;
 	int level;
 
 	*spte = 0;
 	if (!root)
 		return VMMU_MMIO_NONE;
-	*spte = vmmu_direct_lookup(v->vm, root, addr >> VMMU_PAGE_SHIFT, &level);
+	if (root->shadow)
+		mask = (1ull << vmmu_level_frames_lg2(root->role.level + 1)) - 1;
+	/* The upper bits of a linear address repeat its highest translated one. */
+	*spte = vmmu_direct_lookup(v->vm, root, (addr >> VMMU_PAGE_SHIFT) & mask, &level);
 	if (spte_is_present(*spte))
 		return vmmu_spte_reserved(fmt, *spte, level) ? VMMU_MMIO_BUG : VMMU_MMIO_NONE;
 	if (!spte_is_mmio(fmt, *spte))

@@ -7,7 +7,8 @@
 #include "base/count.h"
 #include "base/list.h"
 #include "base/lock.h"
-#include "mmu/root.h"
+#include "engine/root.h"
+#include "page/index.h"
 #include "page/page.h"
 
 void vmmu_params_default(struct vmmu_params *params)
@@ -21,14 +22,20 @@ void vmmu_vm_init(struct vmmu_vm *vm)
 	dlist_init(&vm->roots);
 	dlist_init(&vm->nx_splits);
 	dlist_init(&vm->vcpus);
+	dlist_init(&vm->shadows);
+	if (!vm->shadow_quota)
+		vm->shadow_quota = ~0ull;
 	if (vm->params.root_cache > VMMU_ROOT_CACHE_MAX)
 		vm->params.root_cache = VMMU_ROOT_CACHE_MAX;
+	while (vm->params.prefetch & (vm->params.prefetch - 1))
+		vm->params.prefetch &= (uint8_t)(vm->params.prefetch - 1);
 }
 
 void vmmu_vm_destroy(struct vmmu_vm *vm)
 {
 	vmmu_zap_all_fast(vm);
 	vmmu_host_rcu_barrier();
+	vmmu_index_destroy(vm);
 }
 
 static void context_init(struct vmmu_context *c)

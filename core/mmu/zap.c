@@ -4,7 +4,28 @@
 #include <vmmu/host.h>
 #include "base/count.h"
 #include "engine/direct.h"
-#include "mmu/root.h"
+#include "engine/shadow.h"
+#include "engine/root.h"
+
+/* All shadow pages go, one after the other; those that are made meanwhile, too. */
+static void zap_shadows(struct vmmu_vm *vm, void (*yield)(struct vmmu_vm *vm))
+{
+	struct vmmu_flush debt = flush_none(vm);
+	struct vmmu_page *page;
+
+	do {
+		vmmu_host_rcu_read_lock();
+		page = vmmu_shadow_oldest(vm);
+		if (page)
+			vmmu_shadow_zap(page, &debt);
+		vmmu_host_rcu_read_unlock();
+		if (page && vmmu_host_should_yield(vm)) {
+			vmmu_flush_pay(&debt);
+			yield(vm);
+		}
+	} while (page);
+	vmmu_flush_pay(&debt);
+}
 
 static void zap_in_roots(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end, void (*yield)(struct vmmu_vm *vm))
 {
@@ -22,6 +43,7 @@ void vmmu_zap_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end)
 {
 	vmmu_host_assert_locked_excl(vm);
 	zap_in_roots(vm, -1, start, end, vmmu_host_yield_excl);
+	zap_shadows(vm, vmmu_host_yield_excl);
 }
 
 void vmmu_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
@@ -33,6 +55,13 @@ void vmmu_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 	vmmu_host_flush_range(vm, vmmu_host_slot_start(slot), vmmu_host_slot_end(slot));
 	count_vm(vm, VMMU_C_FLUSHES, 1);
 	vmmu_host_unlock_shared(vm);
+	if (!shadow_in_use(vm))
+		return;
+	/* Guest tables may lie in the slot, and pages that mirror them keep words of the slot counted. */
+	vmmu_host_lock_excl(vm);
+	count_vm(vm, VMMU_C_LOCK_EXCL, 1);
+	zap_shadows(vm, vmmu_host_yield_excl);
+	vmmu_host_unlock_excl(vm);
 }
 
 /* Take the trees of invalid roots apart; with the VM's reference goes the root, once no vCPU remembers it. */
@@ -56,6 +85,7 @@ void vmmu_zap_all_fast(struct vmmu_vm *vm)
 	count_vm(vm, VMMU_C_LOCK_EXCL, 1);
 	vmmu_host_lock_excl(vm);
 	vmmu_roots_invalidate(vm);
+	zap_shadows(vm, vmmu_host_yield_excl);
 	vmmu_host_kick_obsolete_roots(vm);
 	vmmu_host_unlock_excl(vm);
 
@@ -70,5 +100,6 @@ void vmmu_zap_all(struct vmmu_vm *vm)
 	count_vm(vm, VMMU_C_LOCK_EXCL, 1);
 	vmmu_host_lock_excl(vm);
 	zap_in_roots(vm, -1, 0, ~0ull, vmmu_host_yield_excl);
+	zap_shadows(vm, vmmu_host_yield_excl);
 	vmmu_host_unlock_excl(vm);
 }

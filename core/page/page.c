@@ -17,6 +17,9 @@ static struct vmmu_page *page_join(struct vmmu_vm *vm, struct vmmu_page *page, v
 	}
 	page->table = table;
 	page->vm = vm;
+	page->root_refs = 1;
+	vmmu_host_spin_init(&page->s.lock);
+	dlist_init(&page->s.all);
 	dlist_init(&page->link);
 	dlist_init(&page->nx_link);
 	vmmu_host_table_set_page(table, page);
@@ -28,6 +31,11 @@ struct vmmu_page *vmmu_page_alloc(struct vmmu_vm *vm)
 	return page_join(vm, vmmu_host_page_alloc(), vmmu_host_table_alloc(vm));
 }
 
+struct vmmu_page *vmmu_page_alloc_low(struct vmmu_vm *vm)
+{
+	return page_join(vm, vmmu_host_page_alloc(), vmmu_host_table_alloc_low(vm));
+}
+
 struct vmmu_page *vmmu_page_try_alloc(struct vmmu_vm *vm)
 {
 	return page_join(vm, vmmu_host_page_try_alloc(), vmmu_host_table_try_alloc(vm));
@@ -35,6 +43,8 @@ struct vmmu_page *vmmu_page_try_alloc(struct vmmu_vm *vm)
 
 void vmmu_page_free(struct vmmu_page *page)
 {
+	if (page->s.mirrored)
+		vmmu_host_mirror_free(page->s.mirrored);
 	vmmu_host_table_set_page(page->table, NULL);
 	vmmu_host_table_free(page->vm, page->table);
 	vmmu_host_page_free(page);
@@ -50,6 +60,12 @@ void vmmu_page_free_after_grace(struct vmmu_page *page)
 	count_vm(page->vm, VMMU_C_TABLES_FREED, 1);
 	vmmu_host_table_account(page->vm, page->table, -1);
 	vmmu_host_rcu_call(&page->rcu, page_free_rcu);
+}
+
+void vmmu_page_put(struct vmmu_page *page)
+{
+	if (refs_put(&page->root_refs))
+		vmmu_page_free_after_grace(page);
 }
 
 void vmmu_page_name(struct vmmu_page *page, vmmu_gfn_t gfn, union vmmu_role role, uint64_t *parent_entry)
@@ -87,12 +103,48 @@ struct vmmu_page *vmmu_pool_take(struct vmmu_vcpu *v)
 
 void vmmu_pool_give_back(struct vmmu_vcpu *v, struct vmmu_page *page)
 {
+	if (page->s.mirrored) {
+		v->pool.mirror[v->pool.mirrors++] = page->s.mirrored;
+		page->s.mirrored = NULL;
+	}
 	CHECK(v->vm, v->pool.count < VMMU_POOL_PAGES);
 	v->pool.page[v->pool.count++] = page;
+}
+
+int vmmu_pool_fill_shadow(struct vmmu_vcpu *v)
+{
+	struct vmmu_pool *pool = &v->pool;
+
+	for (; pool->mirrors < VMMU_POOL_PAGES; pool->mirrors++) {
+		pool->mirror[pool->mirrors] = vmmu_host_mirror_alloc();
+		if (!pool->mirror[pool->mirrors])
+			return VMMU_ENOMEM;
+	}
+	for (; pool->nodes < VMMU_POOL_NODES; pool->nodes++) {
+		pool->node[pool->nodes] = vmmu_host_node_alloc();
+		if (!pool->node[pool->nodes])
+			return VMMU_ENOMEM;
+	}
+	return vmmu_pool_fill(v);
+}
+
+uint64_t *vmmu_pool_take_mirror(struct vmmu_vcpu *v)
+{
+	CHECK(v->vm, v->pool.mirrors > 0);
+	return v->pool.mirror[--v->pool.mirrors];
+}
+
+bool vmmu_pool_is_low(const struct vmmu_vcpu *v)
+{
+	return !v->pool.count || !v->pool.mirrors || v->pool.nodes < 2;
 }
 
 void vmmu_pool_drain(struct vmmu_vcpu *v)
 {
 	while (v->pool.count)
 		vmmu_page_free(vmmu_pool_take(v));
+	while (v->pool.mirrors)
+		vmmu_host_mirror_free(vmmu_pool_take_mirror(v));
+	while (v->pool.nodes)
+		vmmu_host_node_free(v->pool.node[--v->pool.nodes]);
 }

@@ -7,6 +7,8 @@
 
 /* A page with a zeroed table, or NULL. Context: may sleep. */
 struct vmmu_page *vmmu_page_alloc(struct vmmu_vm *vm);
+/* The same with its table below 4 GiB. Context: may sleep. */
+struct vmmu_page *vmmu_page_alloc_low(struct vmmu_vm *vm);
 /* The same without waiting for memory. Context: atomic. */
 struct vmmu_page *vmmu_page_try_alloc(struct vmmu_vm *vm);
 /* For a page that was never linked. Context: atomic. */
@@ -26,5 +28,12 @@ VMMU_MUST_CHECK int vmmu_pool_fill(struct vmmu_vcpu *v);
 struct vmmu_page *vmmu_pool_take(struct vmmu_vcpu *v);
 void vmmu_pool_give_back(struct vmmu_vcpu *v, struct vmmu_page *page);
 void vmmu_pool_drain(struct vmmu_vcpu *v);
+/* The same with what shadow pages need beside tables. */
+VMMU_MUST_CHECK int vmmu_pool_fill_shadow(struct vmmu_vcpu *v);
+uint64_t *vmmu_pool_take_mirror(struct vmmu_vcpu *v);
+/* Would one more shadow page and its link find the pool empty? */
+bool vmmu_pool_is_low(const struct vmmu_vcpu *v);
+/* A reference goes; with the last one @page, which nothing links any more, is freed after a grace period. */
+void vmmu_page_put(struct vmmu_page *page);
 
 #endif

@@ -264,7 +264,7 @@ VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk(const struct vmmu_gfmt *f, const
 	return result;
 }
 
-/* vmmu_gwalk_step_changed() for one format. Context: as vmmu_host_gpte_read(). */
+/* vmmu_gwalk_step_changed() for one format. Context: atomic. */
 VMMU_ALWAYS_INLINE bool gwalk_step_changed(const struct vmmu_gfmt *f, const struct vmmu_mode *m,
 					   const struct vmmu_gwalk *w, int level)
 {
@@ -278,7 +278,7 @@ VMMU_ALWAYS_INLINE bool gwalk_step_changed(const struct vmmu_gfmt *f, const stru
 
 	if (!step->at.host)
 		return false;
-	if (vmmu_host_gpte_read(&step->at, f->entry_bytes, &now))
+	if (vmmu_host_gpte_read_atomic(&step->at, f->entry_bytes, &now))
 		return true;
 	return ((now ^ step->entry) & ~(flags & now)) != 0;
 }

@@ -28,8 +28,8 @@ enum vmmu_switch {
 enum vmmu_switch vmmu_context_switch(struct vmmu_vcpu *v, struct vmmu_context *c, union vmmu_role role, uint64_t pgd);
 
 /*
- * Give the current context of @v a root if it has none. May sleep; takes vm (shared). Return: VMMU_OK; VMMU_ENOMEM:
- * nothing changed.
+ * Give the current context of @v a root if it has none. May sleep; takes vm (shared). Return: VMMU_OK; VMMU_ENOMEM; VMMU_EFAULT:
+ * the guest's tables are not in its memory. Nothing changed then.
  */
 VMMU_MUST_CHECK int vmmu_root_load(struct vmmu_vcpu *v);
 
@@ -45,5 +45,13 @@ void vmmu_roots_drop_cached(struct vmmu_vcpu *v, struct vmmu_context *c);
 void vmmu_root_drop_cached_one(struct vmmu_vcpu *v, struct vmmu_context *c, unsigned int i);
 /* Return: was the current root among them? */
 bool vmmu_roots_drop_obsolete(struct vmmu_vcpu *v, struct vmmu_context *c);
+
+/*
+ * The guest flushed its translations, all or that of @addr, for what @c translates: tables that mirror the guest's follow.
+ * The host flushes the CPU's TLB. Context: takes vm (shared). No-op for direct roots.
+ */
+void vmmu_sync(struct vmmu_vcpu *v, struct vmmu_context *c);
+void vmmu_sync_cached(struct vmmu_vcpu *v, struct vmmu_context *c);
+void vmmu_invalidate_address(struct vmmu_vcpu *v, struct vmmu_context *c, uint64_t addr);
 
 #endif

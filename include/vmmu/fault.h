@@ -10,7 +10,7 @@
 /* One fault, on its way through vmmu_fault(). The host fills the first group and zeroes the rest. */
 struct vmmu_fault {
 	/* What happened. */
-	vmmu_gpa_t addr;		/* guest physical for a direct root */
+	vmmu_gpa_t addr;		/* guest physical for a direct root, linear or L2 physical where tables are mirrored */
 	uint64_t error_code;		/* VMMU_PF_* */
 	bool prefetch;			/* asked for by the host ahead of the guest: installs with the A bit clear, counts nothing */
 	uint8_t max_level;		/* largest page the host allows here (memory types), 1..VMMU_LEVEL_HUGE_MAX */
@@ -31,6 +31,10 @@ struct vmmu_fault {
 	uint8_t req_level;		/* largest page slot and host allow */
 	uint8_t goal_level;		/* page size to install */
 	bool huge_disallowed;		/* goal_level is below req_level since large pages must not be executable */
+	bool fast;			/* decided without any lock */
+	bool mmio_made;			/* an MMIO entry was made */
+	bool own_table;			/* a write to a table that the access itself was translated by */
+	struct vmmu_guest_fault guest;	/* with VMMU_FAULT_INJECT: what the guest is told */
 	int error;			/* with VMMU_FAULT_ERROR: a negative enum vmmu_status or the host's own */
 };
 

@@ -43,6 +43,15 @@ static inline struct vmmu_page *vmmu_host_table_page(const void *table);
 static inline struct vmmu_page *vmmu_host_page_alloc(void);
 static inline struct vmmu_page *vmmu_host_page_try_alloc(void);
 static inline void vmmu_host_page_free(struct vmmu_page *page);
+/* A zeroed table below 4 GiB, for a root whose CPU register has 32 bits. Context: may sleep. Freed by vmmu_host_table_free(). */
+static inline void *vmmu_host_table_alloc_low(struct vmmu_vm *vm);
+/* 4 KiB of plain memory beside a table that mirrors a guest's; a node of an entry set; a large zeroed array. Context: may sleep / free: atomic. */
+static inline uint64_t *vmmu_host_mirror_alloc(void);
+static inline void vmmu_host_mirror_free(uint64_t *mirror);
+static inline struct vmmu_entry_node *vmmu_host_node_alloc(void);
+static inline void vmmu_host_node_free(struct vmmu_entry_node *node);
+static inline void *vmmu_host_array_alloc(size_t bytes);
+static inline void vmmu_host_array_free(void *array);
 /*
  * A table of page-table memory came into use (@delta 1) or went out of use (-1). Context: atomic.
  */
@@ -53,6 +62,10 @@ static inline void vmmu_host_table_account(struct vmmu_vm *vm, const void *table
 static inline void vmmu_host_spin_init(vmmu_spinlock_t *lock);
 static inline void vmmu_host_spin_lock(vmmu_spinlock_t *lock);
 static inline void vmmu_host_spin_unlock(vmmu_spinlock_t *lock);
+
+/* A lock in bit @bit of a word; who holds it may change the other bits by plain atomic stores that keep it. Context: atomic. */
+static inline void vmmu_host_bit_lock(uintptr_t *word, int bit);
+static inline void vmmu_host_bit_unlock(uintptr_t *word, int bit);
 
 /*
  * The VM's reader-writer lock. Shared: faults, protection and splitting for the dirty log, root switches.
@@ -101,6 +114,17 @@ static inline int vmmu_host_slot_space(const struct vmmu_slot *slot);
 static inline bool vmmu_host_slot_logs_dirty(const struct vmmu_slot *slot);
 /* Is a page of size @level (2M and up) at @gfn forbidden by the slot's own bookkeeping: borders, alignment, write-tracked frames inside? */
 static inline bool vmmu_host_slot_huge_disallowed(const struct vmmu_slot *slot, vmmu_gfn_t gfn, int level);
+/*
+ * The words a slot keeps for each of its frames once shadow pages exist: the reverse map of @gfn in size @level, the number
+ * of reasons why @gfn must not be written without our knowing, the number of reasons why no page of size @level (2M and
+ * up) may cover it.
+ */
+#define VMMU_SPACES 2
+/* Make those words for all slots there are, and from now on for new ones. Context: may sleep. Return: VMMU_OK or VMMU_ENOMEM. */
+static inline int vmmu_host_prepare_shadow(struct vmmu_vm *vm);
+static inline vmmu_entry_set *vmmu_host_slot_rmap(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level);
+static inline uint16_t *vmmu_host_slot_track(struct vmmu_slot *slot, vmmu_gfn_t gfn);
+static inline int *vmmu_host_slot_disallow(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level);
 /* Must writes to @gfn be carried out by the host, because somebody outside the core watches the frame? Context: vm any or rcu. */
 static inline bool vmmu_host_write_tracked(struct vmmu_vm *vm, const struct vmmu_slot *slot, vmmu_gfn_t gfn);
 /* Report a write to @gfn. Context: atomic, vm any. @v may be NULL where no vCPU wrote. */
@@ -128,7 +152,7 @@ static inline void vmmu_host_fault_release(struct vmmu_vcpu *v, struct vmmu_faul
  */
 static inline int vmmu_host_pfns_atomic(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool write, vmmu_pfn_t *pfns, int count);
 static inline void vmmu_host_pfn_release(vmmu_pfn_t pfn);
-/* An entry that mapped @pfn lost its A or D bit: tell the owner of the frame. Context: atomic. */
+/* A leaf that mapped @pfn went with its A bit set; one lost its D bit, or W where there is none. Context: atomic. */
 static inline void vmmu_host_pfn_accessed(vmmu_pfn_t pfn);
 static inline void vmmu_host_pfn_dirty(vmmu_pfn_t pfn);
 /* Memory-type bits for a leaf, in the host format's own encoding (EPT: type and "ignore PAT"; others 0). Context: vm any. */
@@ -145,6 +169,10 @@ static inline bool vmmu_host_pfn_is_mmio(vmmu_pfn_t pfn);
 static inline int vmmu_host_gpte_locate(struct vmmu_vcpu *v, vmmu_gpa_t gpa, struct vmmu_gpte *at);
 /* Read it, in one access. Context: may sleep. Return: 0 or VMMU_EFAULT. */
 static inline int vmmu_host_gpte_read(const struct vmmu_gpte *at, unsigned int bytes, uint64_t *value);
+/* As above where nothing may sleep: VMMU_EFAULT also where the memory is not at hand. Context: atomic. */
+static inline int vmmu_host_gpte_read_atomic(const struct vmmu_gpte *at, unsigned int bytes, uint64_t *value);
+/* Locate an entry seen through address space @space, for reading. Context: atomic, inside the host's slot read section. */
+static inline int vmmu_host_gpte_locate_in(struct vmmu_vm *vm, int space, vmmu_gpa_t gpa, struct vmmu_gpte *at);
 /*
  * Replace it by @new if it still is @old, in one access, and report the write to the dirty log. Context: may sleep.
  * Return: 0, VMMU_EAGAIN if it changed, VMMU_EFAULT if it cannot be written.
@@ -158,10 +186,15 @@ static inline vmmu_gpa_t vmmu_host_translate_nested(struct vmmu_vcpu *v, vmmu_gp
 /* L1 logs L2's writes by page-modification logging: @gpa is about to get its D bit. Return: 0, or VMMU_EFAULT if L1's log is full. */
 static inline int vmmu_host_log_nested_write(struct vmmu_vcpu *v, vmmu_gpa_t gpa);
 
+/* EFLAGS.AC of the vCPU. Context: its own thread. */
+static inline bool vmmu_host_flags_ac(struct vmmu_vcpu *v);
+
 /* --- Observation -------------------------------------------------------------------------- */
 
 /* @delta leaves of size @level came, or went where it is below 0. Context: atomic. */
 static inline void vmmu_host_leaf_count(struct vmmu_vm *vm, int level, int delta);
+/* A table came (@delta 1) that exists only since large pages must not be executable, or went. Context: vm->lists. */
+static inline void vmmu_host_nx_split_count(struct vmmu_vm *vm, int delta);
 /* Trace points; a host may leave them empty. Context: atomic. */
 static inline void vmmu_host_trace_spte(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn, int level, uint64_t old_spte, uint64_t new_spte);
 static inline void vmmu_host_trace_split(struct vmmu_vm *vm, vmmu_gfn_t gfn, uint64_t spte, int level, int status);

@@ -87,7 +87,16 @@ void vmmu_split_range(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t sta
 void vmmu_split_range_atomic(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t start, vmmu_gfn_t end, int level);
 /* Drop tables of the slot where a large page can stand now: the next access brings it. Context: takes vm (shared), yields; flushes. */
 void vmmu_collapse_slot(struct vmmu_vm *vm, struct vmmu_slot *slot);
-/* Take back up to @count of the tables made since large pages must not be executable, oldest first. Context: takes vm (shared), yields; flushes. */
+/* Take back up to @count of the tables made since large pages must not be executable, oldest first. Context: takes vm (shared), yields, inside the slot read section; flushes. */
 void vmmu_nx_recover(struct vmmu_vm *vm, uint64_t count);
+
+/* --- Shadow pages ---------------------------------------------------------------------------- */
+
+/* Evict shadow pages, coldest first, until no more than @most are left. Context: vm shared. */
+void vmmu_shrink(struct vmmu_vm *vm, uint64_t most);
+/* The guest wrote @bytes at @gpa by an instruction the host carried out, and they are there. Context: takes vm (shared). */
+void vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes);
+/* Let go of the guest tables in frame @gfn, so that it can be written. Context: takes vm (shared). Return: were there any? */
+bool vmmu_unprotect(struct vmmu_vm *vm, vmmu_gfn_t gfn);
 
 #endif

@@ -30,6 +30,7 @@ union vmmu_role {
 		uint32_t smep_no_wp:1;		/* legacy: CR4.SMEP while CR0.WP is clear */
 		uint32_t smap_no_wp:1;		/* legacy: CR4.SMAP while CR0.WP is clear */
 		uint32_t exec_only:1;		/* EPT: execute-only translations are legal */
+		uint32_t pse:1;			/* PT32, NPT32: 4 MiB pages exist */
 	};
 };
 

@@ -94,12 +94,9 @@ static inline vmmu_gfn_t vmmu_gfn_round(vmmu_gfn_t gfn, int level)
 /* Operation result: 0 or a negative value, with Linux's numbers so that no host has to translate. */
 enum vmmu_status {
 	VMMU_OK = 0,
-	VMMU_ENOENT = -2,	/* nothing there */
-	VMMU_EIO = -5,		/* host failure */
 	VMMU_EAGAIN = -11,	/* lost a race, nothing changed; never leaves the core */
 	VMMU_ENOMEM = -12,	/* the host has no memory; nothing changed */
 	VMMU_EFAULT = -14,	/* guest memory cannot be accessed */
-	VMMU_EINVAL = -22,	/* the request makes no sense for this configuration */
 	VMMU_EOPNOTSUPP = -95,	/* not supported by this build or this CPU */
 };
 

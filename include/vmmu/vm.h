@@ -27,7 +27,7 @@ struct vmmu_list {
 	struct vmmu_list *next, *prev;
 };
 
-/* Counted events of a VM; names by vmmu_counter_name(). All only ever grow, but for the two marked (now). */
+/* Counted events of a VM; names by vmmu_counter_name(). All only ever grow, but for those marked (now). */
 enum vmmu_counter {
 	VMMU_C_FAULTS,			/* faults given to vmmu_fault(), prefetches by the host excluded */
 	VMMU_C_FAULTS_FIXED,
@@ -50,12 +50,45 @@ enum vmmu_counter {
 	VMMU_C_COLLAPSES,		/* tables replaced by, or dropped for, a large leaf */
 	VMMU_C_NX_SPLITS_NOW,		/* (now) tables that exist only since large pages must not be executable */
 	VMMU_C_PREFETCHED,
+	VMMU_C_SHADOWS_NOW,		/* (now) shadow pages */
+	VMMU_C_SHADOWS_EVICTED,
+	VMMU_C_SHADOWS_FLOODED,		/* let go since the guest no longer used the frame as a table */
+	VMMU_C_UNSYNCED,		/* pages that became unsync */
+	VMMU_C_SYNCED,			/* unsync pages brought up to date */
+	VMMU_C_SYNCS,			/* syncs asked for */
+	VMMU_C_SYNCS_EMPTY,		/* of these: nothing was unsync */
+	VMMU_C_GUEST_FAULTS,		/* faults that were the guest's own */
+	VMMU_C_GUEST_WRITES,		/* emulated writes to mirrored frames */
 	VMMU_C_MMIO_SET,
 	VMMU_C_FLUSHES,			/* flushes issued by the core itself */
 	VMMU_C_FLUSHES_HANDED_UP,	/* flushes left to the caller, who merges them */
 	VMMU_C_ZAP_ALL,
 	VMMU_C_LOCK_EXCL,		/* times the core took the VM's lock exclusively */
 	VMMU_C_NR
+};
+
+/*
+ * A set of table entries, in one word: which leaves map a frame, which entries point at a table. Bit 1 is its lock.
+ * Empty, one entry, or a chain of nodes (bit 0); see page/entry_set.h.
+ */
+typedef uintptr_t vmmu_entry_set;
+
+/* What a page that mirrors a guest table, or stands below one that does, has beyond its table. */
+struct vmmu_shadow {
+	vmmu_spinlock_t lock;		/* guards the entries and what they stand for: a leaf or a link comes and goes under it */
+	vmmu_entry_set parents;		/* [its own lock] entries that point here; none is added once the page is invalid */
+	struct vmmu_page *hash_next;	/* [lock:bucket, rcu] */
+	struct vmmu_list all;		/* [lock:vm->lists] in vm->shadows, oldest first */
+	uint64_t *mirrored;		/* for each leaf: frame << 4 | VMMU_ACC_* of the guest's entry; NULL for direct pages */
+	uint64_t unsync_below[VMMU_TABLE_ENTRIES / 64];	/* [cas] entries below which an unsync page may be */
+	bool known_above;		/* [parents' lock] every parent has this page's bit in unsync_below */
+	bool unsync;			/* [lock] level 1: the guest may have changed the table since its entries were made */
+	bool tracked;			/* [lock] counts in the write-track word of the mirrored frame */
+	bool own;			/* [const] a context's own table above what mirrors the guest's; not in the index */
+	bool low;			/* [const] such a root in PAE form: four entries, which the CPU keeps in registers */
+	bool used;			/* [atomic] found since the eviction hand passed */
+	uint8_t writes;			/* [atomic] emulated writes in a row, without a fault through the page */
+	uint8_t rewritten;		/* [lock] how often it became unsync again right after a sync */
 };
 
 /*
@@ -68,16 +101,21 @@ struct vmmu_page {
 	vmmu_gfn_t gfn;			/* [const] first guest frame the table covers (direct), or the frame of the guest table it shadows */
 	union vmmu_role role;		/* [const] */
 	bool nx_split;			/* [lock:vm->lists] counted in VMMU_C_NX_SPLITS_NOW and linked in vm->nx_splits */
-	bool invalid;			/* [excl] a root no vCPU may start to use; set once, never cleared */
-	bool held_by_vm;		/* [lock:vm->lists] roots: one of the references is the VM's own */
-	uint32_t root_refs;		/* [cas] roots: the VM's, one for each context that remembers it, one for each walker */
+	bool shadow;			/* [const] of the shadow engine */
+	bool invalid;			/* [excl, parents' lock of a shadow page] a root no vCPU may start to use; set once, never cleared */
+	bool held_by_vm;		/* [lock:vm->lists] direct roots: one of the references is the VM's own */
+	uint32_t root_refs;		/* [cas] one for being linked or findable, one for each context that has it as a root, one for each walker */
 	uint64_t *parent_entry;		/* [const] direct, not a root: the entry that links this table */
 	struct vmmu_list link;		/* [lock:vm->lists] roots: in vm->roots */
 	struct vmmu_list nx_link;	/* [lock:vm->lists] in vm->nx_splits */
 	struct vmmu_page *next_dead;	/* chain of removed pages that wait for their flush */
 	struct vmmu_vm *vm;		/* [const] */
 	struct vmmu_rcu rcu;
+	struct vmmu_shadow s;		/* shadow pages only */
 };
+
+struct vmmu_entry_node;
+struct vmmu_index;
 
 enum vmmu_page_event {
 	VMMU_PAGE_MADE,
@@ -96,15 +134,17 @@ void vmmu_params_default(struct vmmu_params *params);
 struct vmmu_vm {
 	const struct vmmu_spte_format *fmt;	/* [const] what the bits of our entries mean */
 	struct vmmu_params params;		/* [const] */
-	uint8_t direct_level;			/* [const] levels of a direct tree where no vCPU asks for another */
 	uint8_t huge_level_max;			/* [const] largest leaf the CPU takes */
 	bool dirty_by_pml;			/* [const] the CPU logs writes by the D bit: clear D instead of W */
 	bool nx_huge_pages;			/* [atomic] large leaves must not be executable */
 
 	vmmu_spinlock_t lists;			/* guards the lists below; a leaf lock: nothing is taken inside */
-	struct vmmu_list roots;			/* [lock:lists] valid and invalid roots; readers under RCU with a reference */
+	struct vmmu_list roots;			/* [lock:lists] valid and invalid roots; who looks at one outside holds a reference */
 	struct vmmu_list nx_splits;		/* [lock:lists] oldest first */
 	struct vmmu_list vcpus;			/* [lock:lists] */
+	struct vmmu_list shadows;		/* [lock:lists] every valid shadow page */
+	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page; NULL until the first one is made */
+	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most */
 	uint64_t count[VMMU_C_NR];		/* [atomic] what no vCPU's thread did, and what destroyed vCPUs had counted */
 };
 
@@ -112,6 +152,7 @@ struct vmmu_vm {
 struct vmmu_root {
 	struct vmmu_page *page;			/* NULL: none */
 	uint64_t pgd;				/* the guest's page-table address it was made for; 0 for a direct root */
+	uint64_t pdpte[4];			/* PAE: the guest's PDPTE registers it was made for */
 };
 
 /* One paging context. All fields: [cpu]. */
@@ -120,16 +161,24 @@ struct vmmu_context {
 	union vmmu_role role;			/* identity of the root this context needs now */
 	uint64_t pgd;				/* and the guest table it shadows; 0 for a direct root */
 	struct vmmu_root root;			/* current */
+	bool shadow;				/* the root mirrors guest tables, or maps gva = gpa for a guest without paging */
+	uint64_t pdpte[4];			/* PAE: the guest's PDPTE registers, part of the root's identity */
 	uint8_t cached;				/* entries of cache[] in use, most recent first */
+	uint8_t hit_at;				/* place in the cache of the root that was found last */
 	bool dropped_obsolete;			/* the next miss is due to a dropped obsolete root */
 	struct vmmu_root cache[VMMU_ROOT_CACHE_MAX];
 };
 
 /* Table pages a fault may need, allocated before it takes a lock. [cpu] */
-#define VMMU_POOL_PAGES VMMU_LEVEL_MAX
+#define VMMU_POOL_PAGES	(VMMU_LEVEL_MAX + 4)
+#define VMMU_POOL_NODES	32
 struct vmmu_pool {
 	uint8_t count;
+	uint8_t mirrors;
+	uint8_t nodes;
 	struct vmmu_page *page[VMMU_POOL_PAGES];
+	uint64_t *mirror[VMMU_POOL_PAGES];		/* for vmmu_shadow.mirrored */
+	struct vmmu_entry_node *node[VMMU_POOL_NODES];
 };
 
 struct vmmu_vcpu {
@@ -145,7 +194,7 @@ struct vmmu_vcpu {
 };
 
 /*
- * Start and end of a VM. The host has set fmt, params, direct_level, huge_level_max, dirty_by_pml before.
+ * Start and end of a VM. The host has set fmt, params, huge_level_max, dirty_by_pml before.
  * vmmu_vm_destroy(): every vCPU is destroyed; frees all tables and waits for their callbacks. Context: may sleep.
  */
 void vmmu_vm_init(struct vmmu_vm *vm);

@@ -128,7 +128,7 @@ vmmu_gwalk(struct vmmu_vcpu *v, const struct vmmu_mode *mode, uint64_t root, con
 
 /*
  * Has the entry of @w at @level changed since the walk, other than by A and D flags being set?
- * An entry that can no longer be read has changed. A PDPTE from a register has not. Context: may sleep.
+ * An entry that cannot be read at once has changed. A PDPTE from a register has not. Context: atomic.
  */
 bool vmmu_gwalk_step_changed(const struct vmmu_mode *mode, const struct vmmu_gwalk *w, int level);
 

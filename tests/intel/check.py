@@ -17,7 +17,7 @@ SUITE = Suite(
     parameters={"kvm-intel": "ept=1"},
     folder=Path(__file__).parent,
     record="stock-ept1.tsv",
-    checks={"no-nested": {}, "no-shadow": {}, "reload": {"rounds": 2}},
+    checks={"reload": {"rounds": 2}},
 )
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ SUITE = Suite(
     parameters={"kvm-amd": "npt=1"},
     folder=Path(__file__).parent,
     record="stock-npt1.tsv",
-    checks={"surface": {}, "kvmgt": {}, "no-nested": {}, "no-shadow": {}, "reload": {}},
+    checks={"surface": {}, "kvmgt": {}, "reload": {}},
     scenarios=tuple(SCENARIOS),
     records_surface=True,
 )

@@ -9,8 +9,6 @@ from bed.places import BUILD, kernel_release
 RECORD = Path(__file__).with_name("surface-stock.txt")
 KVMGT_USES = ("kvm_page_track_register_notifier", "kvm_page_track_unregister_notifier", "kvm_slot_page_track_add_page",
               "kvm_slot_page_track_remove_page")
-# Another check looks after this one for as long as nested virtualization is not there.
-NOT_YET = ("default kvm_amd/nested", "default kvm_intel/nested")
 
 
 def surface_lines(outcome):
@@ -28,7 +26,7 @@ def write_surface(command, release, lines):
 def surface_missing(lines):
     """What the distribution's KVM shows and these lines lack."""
     recorded = [line for line in RECORD.read_text().splitlines() if not line.startswith("#")]
-    return [line for line in recorded if line not in lines and not line.startswith(NOT_YET)]
+    return [line for line in recorded if line not in lines]
 
 
 def symbols_missing():

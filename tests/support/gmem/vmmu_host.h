@@ -98,6 +98,11 @@ static inline int vmmu_host_gpte_read(const struct vmmu_gpte *at, unsigned int b
 	return 0;
 }
 
+static inline int vmmu_host_gpte_read_atomic(const struct vmmu_gpte *at, unsigned int bytes, uint64_t *value)
+{
+	return vmmu_host_gpte_read(at, bytes, value);
+}
+
 static inline int vmmu_host_gpte_cmpxchg(struct vmmu_vcpu *v, const struct vmmu_gpte *at, unsigned int bytes,
 					 uint64_t old, uint64_t new_value)
 {

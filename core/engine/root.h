@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* The roots of a VM: kept by references, found by role, walked one by one while others come and go. */
-#ifndef VMMU_MMU_ROOT_H
-#define VMMU_MMU_ROOT_H
+#ifndef VMMU_ENGINE_ROOT_H
+#define VMMU_ENGINE_ROOT_H
 
 #include <vmmu/vm.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* See root.h. */
-#include "mmu/root.h"
+#include "engine/root.h"
 #include <vmmu/host.h>
 #include "base/assert.h"
 #include "base/count.h"
@@ -53,6 +53,10 @@ struct vmmu_page *vmmu_root_get(struct vmmu_vcpu *v, union vmmu_role role, bool 
 
 void vmmu_root_put(struct vmmu_vm *vm, struct vmmu_page *root)
 {
+	if (root->shadow) {
+		vmmu_page_put(root);
+		return;
+	}
 	if (!refs_put(&root->root_refs))
 		return;
 	/* Who marked it invalid took its tables apart while holding a reference, so nothing hangs below any more. */

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The shadow engine: tables that mirror a guest's own (gva -> hpa), or L1's nested ones (L2 gpa -> hpa).
+ *
+ * A page mirrors one guest table in one role. Its entries are made on faults, from guest entries read again under
+ * the page's lock. The guest frame it mirrors is kept from being written without our knowing: it is *tracked*, and
+ * writes to it are emulated and reported. Last-level tables may go *unsync* instead: the guest writes them
+ * freely, and their pages are compared with them again when the guest flushes.
+ *
+ * Below a guest's large page that the host backs with small ones stand direct pages, which mirror nothing.
+ *
+ * Locks, in order (base/lock.h): a page's lock; parents' set of a child, then of its parents; a frame's reverse map.
+ * "locked" below: the page's lock is held, or the VM's exclusively.
+ */
+#ifndef VMMU_ENGINE_SHADOW_H
+#define VMMU_ENGINE_SHADOW_H
+
+#include <vmmu/fault.h>
+#include <vmmu/host.h>
+#include <vmmu/vm.h>
+#include <vmmu/walk.h>
+#include "engine/flush.h"
+#include "page/entry_set.h"
+
+/* --- Entries (shadow_entry.c) ------------------------------------------------------------- */
+
+static inline struct vmmu_page *entry_page(const uint64_t *entry)
+{
+	return vmmu_host_table_page((void *)((uintptr_t)entry & ~(uintptr_t)(VMMU_PAGE_SIZE - 1)));
+}
+
+static inline unsigned int entry_index(const uint64_t *entry)
+{
+	return ((uintptr_t)entry & (VMMU_PAGE_SIZE - 1)) / sizeof(*entry);
+}
+
+/* What a leaf's guest entry gives: its first frame and rights. */
+static inline uint64_t mirror_word(vmmu_gfn_t gfn, unsigned int access)
+{
+	return gfn << 4 | access;
+}
+
+/* First frame that leaf @i of @page maps. */
+static inline vmmu_gfn_t leaf_gfn(const struct vmmu_page *page, unsigned int i)
+{
+	if (!page->s.mirrored)
+		return page->gfn + i * vmmu_level_frames(page->role.level);
+	return page->s.mirrored[i] >> 4;
+}
+
+/* Entry @i becomes absent, with all that follows. Context: locked, rcu. */
+void vmmu_shadow_drop(struct vmmu_page *page, unsigned int i, struct vmmu_flush *debt);
+
+/* A leaf to be set. */
+struct vmmu_shadow_leaf {
+	struct vmmu_slot *slot;
+	vmmu_gfn_t gfn;			/* first frame */
+	vmmu_pfn_t pfn;			/* first frame */
+	unsigned int access;		/* rights the guest gives */
+	unsigned int real_access;	/* rights to install: differs while CR0.WP is clear */
+	bool host_writable;
+	bool write;			/* the access is a write: W and D now */
+	bool may_write;			/* W may be set ahead of a write: the guest's D is set */
+	bool prefetch;
+};
+
+enum vmmu_leaf_result {
+	VMMU_LEAF_SET,
+	VMMU_LEAF_SAME,
+	VMMU_LEAF_READ_ONLY,	/* set, but not writable: the frame is tracked, or the host's read-only */
+	VMMU_LEAF_TOO_LARGE,	/* nothing set: something inside is tracked */
+};
+
+/* Context: page's lock, vm shared, rcu. @v's pool has a node. */
+enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i,
+					   const struct vmmu_shadow_leaf *leaf, struct vmmu_flush *debt);
+/*
+ * Let absent entry @i of @page point at @child. Return: false if @child has become invalid. Context: as above.
+ */
+VMMU_MUST_CHECK bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child);
+
+/* --- Pages (shadow_page.c) ---------------------------------------------------------------- */
+
+/*
+ * The page for (@gfn, @role): found, or made, tracked and protected. Context: vm shared, rcu, no page's lock; @v's pool
+ * has a page.
+ */
+struct vmmu_page *vmmu_shadow_get(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmmu_role role);
+/* Take @page out of everything. A root that is in use stays readable until its contexts drop it. Context: vm any, rcu, no page's lock. */
+void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt);
+/* The page that was made first of those there are, NULL if there is none. Context: rcu. */
+struct vmmu_page *vmmu_shadow_oldest(struct vmmu_vm *vm);
+/* Take pages out, coldest first, until no more than @most are left or none can go. Context: vm any, not rcu. */
+void vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most);
+
+/* Does @page mirror a guest table? */
+static inline bool shadow_mirrors(const struct vmmu_page *page)
+{
+	return !vmmu_role_is_direct(page->role) && !page->s.own;
+}
+
+/* --- Tracking (shadow_track.c) ------------------------------------------------------------ */
+
+/* The frame @page mirrors loses W everywhere and does not get it back while tracked. Context: locked. Adds to @debt. */
+void vmmu_shadow_track(struct vmmu_page *page, struct vmmu_flush *debt);
+void vmmu_shadow_untrack(struct vmmu_page *page);
+/* Large pages may not cover the frame @page mirrors, from its making to its end: @delta 1, -1. */
+void vmmu_shadow_count_huge(struct vmmu_page *page, int delta);
+/* May @gfn become writable: are all pages that mirror it unsync, or can they be made so? Context: rcu, no page's lock. */
+bool vmmu_shadow_try_unsync(struct vmmu_vcpu *v, vmmu_gfn_t gfn);
+/* Something at or below @page is unsync: let every page above know. Context: rcu. */
+void vmmu_shadow_mark_above(struct vmmu_page *page);
+
+/* --- Sync (shadow_sync.c) ----------------------------------------------------------------- */
+
+/* Bring all that is unsync at or below @page up to date with the guest's tables. Context: vm shared, no page's lock. */
+void vmmu_shadow_sync(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page);
+/* Rights and frame that guest entry @gpte of a @level table in @mode gives a leaf, as a mirror word; 0 if it gives none. */
+uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte);
+/* Read the guest entry behind entry @i. Return: false if it cannot be read now. Context: atomic. */
+bool vmmu_shadow_read_gpte(const struct vmmu_page *page, unsigned int i, uint64_t *gpte);
+
+/* --- Faults (shadow_fault.c) -------------------------------------------------------------- */
+
+/*
+ * Install the translation @w found for @f. @f->gfn is the frame, @f->goal_level the size to install at most.
+ * Context: vm shared; the root is valid; the host's sequence was checked under this hold of the lock.
+ */
+enum vmmu_fault_result vmmu_shadow_map(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_fault *f,
+				       const struct vmmu_gwalk *w);
+
+/* --- Writes of the guest (shadow_write.c) ------------------------------------------------- */
+
+/*
+ * The guest wrote @bytes at @gpa, and the bytes are there: entries made from them go. A frame that is written again and
+ * again without being used as a table is let go. Context: vm shared, not rcu.
+ */
+void vmmu_shadow_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes);
+/* Let go of all pages that mirror @gfn. Return: was there one? Context: as above; flushes. */
+bool vmmu_shadow_unprotect(struct vmmu_vm *vm, vmmu_gfn_t gfn);
+/* Entry for @addr below @root goes, if it comes from an unsync table. Context: vm shared, not rcu. */
+void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, struct vmmu_page *root, uint64_t addr);
+
+/* --- Memory of a slot, by reverse map (shadow_slot.c) -------------------------------------- */
+
+/* What is done to each leaf at @entry. Return: its new value; 0 to drop it. */
+typedef uint64_t (*vmmu_leaf_fn)(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
+/*
+ * Do @fn to each leaf that maps a frame of [@start, @end) of @slot in a size from @min_level up. @yield: as in struct vmmu_op.
+ * @flush_later: the caller flushes in the end. Context: vm any, not rcu. Return: something changed.
+ */
+bool vmmu_shadow_for_leaves(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t start, vmmu_gfn_t end, int min_level,
+			    vmmu_leaf_fn fn, void (*yield)(struct vmmu_vm *vm), bool flush_later, struct vmmu_flush *debt);
+uint64_t vmmu_leaf_dropped(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
+uint64_t vmmu_leaf_wrprotected(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
+uint64_t vmmu_leaf_wrprotected_for_good(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
+/* 4K leaves lose D, or W where D cannot be used. */
+uint64_t vmmu_leaf_cleaned(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
+/* The same where the CPU logs by D, else W; larger leaves lose W. */
+uint64_t vmmu_leaf_logged_again(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
+uint64_t vmmu_leaf_aged(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
+/* Leaves of direct pages go, so that a large page can come. */
+uint64_t vmmu_leaf_collapsed(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
+/* Is a leaf young? Context: vm any, not rcu. */
+bool vmmu_shadow_young(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t start, vmmu_gfn_t end);
+/* Was there ever a shadow page, so that reverse maps and track words mean something? */
+static inline bool shadow_in_use(const struct vmmu_vm *vm)
+{
+	return __atomic_load_n(&vm->index, __ATOMIC_ACQUIRE);
+}
+
+#endif

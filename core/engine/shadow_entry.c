@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Entries of shadow pages: leaves with their reverse map, links with their parents' set.
+ *
+ * A leaf is in its frame's reverse map exactly while it is present: both change under the map's lock, so that who walks
+ * the map needs no page's lock. A link is in its child's parents' set, unless the child is invalid and gives up all of them.
+ */
+#include "engine/shadow.h"
+#include "base/assert.h"
+#include "base/count.h"
+#include "engine/change.h"
+#include "format/spte.h"
+#include "page/entry_set.h"
+
+static struct vmmu_place place_of(struct vmmu_page *page, unsigned int i, vmmu_gfn_t gfn)
+{
+	return (struct vmmu_place){
+		.vm = page->vm, .entry = &page->table[i], .gfn = gfn, .level = page->role.level, .space = page->role.space,
+	};
+}
+
+static void drop_leaf(struct vmmu_page *page, unsigned int i, struct vmmu_flush *debt)
+{
+	struct vmmu_vm *vm = page->vm;
+	vmmu_gfn_t gfn = leaf_gfn(page, i);
+	struct vmmu_place at = place_of(page, i, gfn);
+	struct vmmu_slot *slot = vmmu_host_slot(vm, page->role.space, gfn);
+	vmmu_entry_set *set;
+	uint64_t old;
+
+	if (IMPOSSIBLE(vm, !slot))
+		return;
+	set = vmmu_host_slot_rmap(slot, gfn, page->role.level);
+	entry_set_lock(set);
+	old = pte_swap(at.entry, 0);
+	/* The host may have dropped it since, by the reverse map. */
+	if (spte_is_leaf(old, at.level))
+		vmmu_entry_set_remove(set, at.entry);
+	entry_set_unlock(set);
+	vmmu_change_account(&at, old, 0);
+	flush_add(debt, gfn, page->role.level);
+}
+
+static void drop_link(struct vmmu_page *page, unsigned int i, uint64_t old, struct vmmu_flush *debt)
+{
+	struct vmmu_vm *vm = page->vm;
+	struct vmmu_page *child = vmmu_host_table_page(vmmu_host_table_at(spte_address(vm->fmt, old)));
+
+	/* Zapping the child clears the entry, too, without our lock. Whoever comes second finds it changed. */
+	if (!pte_try_cas(&page->table[i], &old, 0))
+		return;
+	entry_set_lock(&child->s.parents);
+	if (!child->invalid)
+		vmmu_entry_set_remove(&child->s.parents, &page->table[i]);
+	entry_set_unlock(&child->s.parents);
+	flush_add(debt, page->gfn, page->role.level);
+}
+
+void vmmu_shadow_drop(struct vmmu_page *page, unsigned int i, struct vmmu_flush *debt)
+{
+	uint64_t old = pte_load(&page->table[i]);
+
+	if (spte_is_leaf(old, page->role.level))
+		drop_leaf(page, i, debt);
+	else if (spte_is_present(old))
+		drop_link(page, i, old, debt);
+	else if (old)
+		pte_swap(&page->table[i], 0);
+}
+
+static uint64_t leaf_value(struct vmmu_vcpu *v, const struct vmmu_page *page, const struct vmmu_shadow_leaf *leaf,
+			   bool tracked)
+{
+	struct vmmu_vm *vm = v->vm;
+	bool device = vmmu_host_pfn_is_mmio(leaf->pfn), logs = vmmu_host_slot_logs_dirty(leaf->slot);
+	bool by_fault = !vm->dirty_by_pml || page->role.guest_view;
+	struct vmmu_leaf value = {
+		.pfn = leaf->pfn,
+		.level = page->role.level,
+		.access = (uint8_t)leaf->real_access,
+		.host_writable = leaf->host_writable,
+		.write_now = leaf->write || (leaf->may_write && !(logs && by_fault)),
+		.tracked = tracked || !(leaf->write || leaf->may_write),
+		.accessed = !leaf->prefetch,
+		.dirty = leaf->write || (vm->dirty_by_pml && !logs),
+		.ad_off = page->role.ad_off,
+		.wrprot_log = vm->dirty_by_pml && page->role.guest_view,
+		.plain_memory = !device,
+		.memtype = vmmu_host_memtype(v, leaf->gfn, device),
+	};
+
+	if (page->role.level > VMMU_LEVEL_4K && flag_load(&vm->nx_huge_pages))
+		value.access &= (uint8_t)~VMMU_ACC_X;
+	return vmmu_spte_make_leaf(vm->fmt, &value);
+}
+
+/* Is the write-track word of @gfn set in any address space? Context: the reverse map's lock of the slot to be mapped in. */
+static bool is_tracked(struct vmmu_vm *vm, vmmu_gfn_t gfn)
+{
+	for (int space = 0; space < VMMU_SPACES; space++) {
+		struct vmmu_slot *slot = vmmu_host_slot(vm, space, gfn);
+
+		if (slot && __atomic_load_n(vmmu_host_slot_track(slot, gfn), __ATOMIC_ACQUIRE))
+			return true;
+	}
+	return false;
+}
+
+static enum vmmu_leaf_result leaf_result(const struct vmmu_shadow_leaf *leaf, uint64_t old, uint64_t value)
+{
+	if (leaf->write && !spte_is_writable(value))
+		return VMMU_LEAF_READ_ONLY;
+	return old == value ? VMMU_LEAF_SAME : VMMU_LEAF_SET;
+}
+
+enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i,
+					   const struct vmmu_shadow_leaf *leaf, struct vmmu_flush *debt)
+{
+	struct vmmu_vm *vm = v->vm;
+	const struct vmmu_spte_format *fmt = vm->fmt;
+	int level = page->role.level;
+	struct vmmu_place at = place_of(page, i, leaf->gfn);
+	vmmu_entry_set *set = vmmu_host_slot_rmap(leaf->slot, leaf->gfn, level);
+	uint64_t old = pte_load(at.entry), value;
+	bool keeps;
+
+	keeps = spte_is_leaf(old, level) && leaf_gfn(page, i) == leaf->gfn && spte_pfn(fmt, old) == leaf->pfn;
+	if (old && !keeps)
+		vmmu_shadow_drop(page, i, debt);
+
+	entry_set_lock(set);
+	if (level > VMMU_LEVEL_4K && vmmu_host_slot_huge_disallowed(leaf->slot, leaf->gfn, level)) {
+		entry_set_unlock(set);
+		return VMMU_LEAF_TOO_LARGE;
+	}
+	value = leaf_value(v, page, leaf, level == VMMU_LEVEL_4K && is_tracked(vm, leaf->gfn));
+	old = pte_load(at.entry);
+	/* The host may have dropped it since, by the reverse map. */
+	keeps = spte_is_leaf(old, level);
+	if (keeps)
+		value |= old & (fmt->accessed | fmt->dirty);
+	CHECK(vm, !vmmu_spte_reserved(fmt, value, level));
+	old = pte_swap(at.entry, value);
+	if (!keeps)
+		vmmu_entry_set_add(set, at.entry, &v->pool.node[v->pool.nodes - 1]);
+	entry_set_unlock(set);
+
+	if (!v->pool.node[v->pool.nodes - 1])
+		v->pool.nodes--;
+	if (page->s.mirrored)
+		page->s.mirrored[i] = mirror_word(leaf->gfn, leaf->access);
+	vmmu_change_account(&at, old, value);
+	if (vmmu_change_loses_right(fmt, old, value, level))
+		flush_add(debt, leaf->gfn, level);
+	if (leaf->write && spte_is_writable(value))
+		vmmu_host_mark_dirty(vm, v, leaf->slot, leaf->gfn);
+	return leaf_result(leaf, old, value);
+}
+
+bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child)
+{
+	uint64_t *entry = &page->table[i];
+	uint64_t spte = page->s.low ? vmmu_spte_make_pdpte(v->vm->fmt, vmmu_host_table_hpa(child->table)) :
+		vmmu_spte_make_table(v->vm->fmt, vmmu_host_table_hpa(child->table), page->role.ad_off);
+	bool valid, above;
+
+	entry_set_lock(&child->s.parents);
+	valid = !child->invalid;
+	above = child->s.known_above;
+	if (valid) {
+		vmmu_entry_set_add(&child->s.parents, entry, &v->pool.node[v->pool.nodes - 1]);
+		if (above)
+			__atomic_fetch_or(&page->s.unsync_below[i / 64], 1ull << (i % 64), __ATOMIC_SEQ_CST);
+		pte_swap(entry, spte);
+	}
+	entry_set_unlock(&child->s.parents);
+	if (!v->pool.node[v->pool.nodes - 1])
+		v->pool.nodes--;
+	if (valid && above)
+		vmmu_shadow_mark_above(page);
+	return valid;
+}

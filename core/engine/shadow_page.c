@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Life of shadow pages.
+ *
+ * Made: put into the index, then tracked and flushed, then usable: an entry made from here on comes from a guest entry
+ * that no untracked write can change.
+ * Zapped: marked invalid under its parents' lock, so that no link is added; the links are cleared; it leaves the index; its
+ * entries are dropped; it is freed, after the flush and a grace period, with the last reference of a context.
+ */
+#include "engine/shadow.h"
+#include "base/count.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "engine/change.h"
+#include "format/spte.h"
+#include "page/index.h"
+#include "page/page.h"
+
+static void list_page(struct vmmu_vm *vm, struct vmmu_page *page)
+{
+	lists_lock(vm);
+	dlist_add_tail(&vm->shadows, &page->s.all);
+	lists_unlock(vm);
+}
+
+/* Nobody knows @page yet but by the index: what it mirrors is protected before its lock is given up for the first time. */
+static void protect(struct vmmu_page *page)
+{
+	struct vmmu_flush debt = flush_none(page->vm);
+
+	vmmu_shadow_count_huge(page, 1);
+	vmmu_shadow_track(page, &debt);
+	vmmu_flush_pay(&debt);
+}
+
+static struct vmmu_page *shadow_make(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmmu_role role)
+{
+	struct vmmu_vm *vm = v->vm;
+	struct vmmu_page *page = vmmu_pool_take(v), *there;
+
+	vmmu_page_name(page, gfn, role, NULL);
+	page->shadow = true;
+	if (!vmmu_role_is_direct(role))
+		page->s.mirrored = vmmu_pool_take_mirror(v);
+	vmmu_host_spin_lock(&page->s.lock);
+	there = vmmu_index_insert(vm, page);
+	if (there != page) {
+		vmmu_host_spin_unlock(&page->s.lock);
+		page->shadow = false;
+		vmmu_pool_give_back(v, page);
+		return there;
+	}
+	if (shadow_mirrors(page))
+		protect(page);
+	vmmu_host_spin_unlock(&page->s.lock);
+	vmmu_page_linked(page);
+	count_vm(vm, VMMU_C_SHADOWS_NOW, 1);
+	list_page(vm, page);
+	return page;
+}
+
+struct vmmu_page *vmmu_shadow_get(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmmu_role role)
+{
+	struct vmmu_page *page = vmmu_index_find(v->vm, gfn, role);
+
+	if (!page)
+		return shadow_make(v, gfn, role);
+	if (!flag_load(&page->s.used))
+		flag_store(&page->s.used, true);
+	vmmu_host_trace_page(v->vm, page, VMMU_PAGE_FOUND);
+	return page;
+}
+
+/* Clear the links to @page, which is invalid. A context's own table goes with it: nothing fills its entry again. */
+static void unlink_parents(struct vmmu_page *page, struct vmmu_flush *debt)
+{
+	struct vmmu_vm *vm = page->vm;
+	uint64_t *entry;
+
+	for (;;) {
+		struct vmmu_page *parent;
+		uint64_t old;
+
+		entry_set_lock(&page->s.parents);
+		entry = vmmu_entry_set_pop(&page->s.parents);
+		entry_set_unlock(&page->s.parents);
+		if (!entry)
+			return;
+		old = pte_load(entry);
+		while (old && !spte_is_frozen(old) && spte_address(vm->fmt, old) == vmmu_host_table_hpa(page->table))
+			if (pte_try_cas(entry, &old, 0))
+				break;
+		parent = entry_page(entry);
+		flush_add(debt, parent->gfn, parent->role.level);
+		if (parent->s.own)
+			vmmu_shadow_zap(parent, debt);
+	}
+}
+
+static void drop_entries(struct vmmu_page *page, struct vmmu_flush *debt)
+{
+	vmmu_host_spin_lock(&page->s.lock);
+	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i++)
+		if (page->table[i])
+			vmmu_shadow_drop(page, i, debt);
+	if (page->s.tracked)
+		vmmu_shadow_untrack(page);
+	vmmu_host_spin_unlock(&page->s.lock);
+}
+
+void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
+{
+	struct vmmu_vm *vm = page->vm;
+	bool first;
+
+	entry_set_lock(&page->s.parents);
+	first = !page->invalid;
+	flag_store(&page->invalid, true);
+	entry_set_unlock(&page->s.parents);
+	if (!first)
+		return;
+	if (!page->s.own)
+		vmmu_index_remove(vm, page);
+	lists_lock(vm);
+	dlist_del(&page->s.all);
+	lists_unlock(vm);
+	unlink_parents(page, debt);
+	drop_entries(page, debt);
+	if (shadow_mirrors(page))
+		vmmu_shadow_count_huge(page, -1);
+	count_vm(vm, VMMU_C_SHADOWS_NOW, -1ull);
+	count_vm(vm, VMMU_C_TABLES_NOW, -1ull);
+	vmmu_host_trace_page(vm, page, VMMU_PAGE_ZAPPED);
+	/* Contexts that have it as a root must let go before the guest runs on it again. */
+	if (__atomic_load_n(&page->root_refs, __ATOMIC_ACQUIRE) > 1)
+		vmmu_host_kick_obsolete_roots(vm);
+	flush_add(debt, page->gfn, page->role.level);
+	flush_add_dead(debt, page);
+}
+
+/* The coldest page that is no root in use; pages found since the hand last passed get another round. Context: rcu. */
+static struct vmmu_page *coldest(struct vmmu_vm *vm)
+{
+	struct vmmu_page *page = NULL;
+	struct vmmu_list *node, *next;
+	unsigned int looked = 0;
+
+	lists_lock(vm);
+	for (node = vm->shadows.next; node != &vm->shadows && looked < 2 * VMMU_TABLE_ENTRIES; node = next, looked++) {
+		page = CONTAINER_OF(node, struct vmmu_page, s.all);
+		next = node->next;
+		if (__atomic_load_n(&page->root_refs, __ATOMIC_RELAXED) <= 1 && !flag_load(&page->s.used))
+			break;
+		flag_store(&page->s.used, false);
+		dlist_del(node);
+		dlist_add_tail(&vm->shadows, node);
+		page = NULL;
+	}
+	lists_unlock(vm);
+	return page;
+}
+
+void vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most)
+{
+	struct vmmu_flush debt = flush_none(vm);
+	struct vmmu_page *page;
+
+	while (counter_read(&vm->count[VMMU_C_SHADOWS_NOW]) > most) {
+		vmmu_host_rcu_read_lock();
+		page = coldest(vm);
+		if (page)
+			vmmu_shadow_zap(page, &debt);
+		vmmu_host_rcu_read_unlock();
+		if (!page)
+			break;
+		count_vm(vm, VMMU_C_SHADOWS_EVICTED, 1);
+	}
+	vmmu_flush_pay(&debt);
+}
+
+struct vmmu_page *vmmu_shadow_oldest(struct vmmu_vm *vm)
+{
+	struct vmmu_page *page = NULL;
+
+	lists_lock(vm);
+	if (!dlist_is_empty(&vm->shadows))
+		page = CONTAINER_OF(vm->shadows.next, struct vmmu_page, s.all);
+	lists_unlock(vm);
+	return page;
+}

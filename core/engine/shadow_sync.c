@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Sync: the guest flushed translations, so entries made from guest entries that have changed since must go.
+ *
+ * Unsync pages below a root are found by marks that lead to them: a bit for each entry below which one may be. A mark
+ * is taken away only under the lock under which it would be set, and only once the page below is in sync, so that a second
+ * vCPU's sync never passes a page that the first is still at work on.
+ *
+ * First the frames of a batch of pages are protected, then all CPUs that may hold writable translations of them are flushed,
+ * once; only then the guest's entries are read. A page whose guest table is rewritten right after every sync is not
+ * protected at all: it stays unsync and is read again each time.
+ */
+#include "engine/shadow.h"
+#include "base/count.h"
+#include "engine/change.h"
+#include "format/guest_ept.h"
+#include "format/guest_pae.h"
+#include "format/guest_pt32.h"
+#include "format/guest_pt64.h"
+#include "format/spte.h"
+
+#define BATCH 16
+/* A table that became unsync again this often is left so: protecting it costs a fault each time. */
+#define REWRITTEN_OFTEN 8
+
+static const struct vmmu_gfmt *format_of(const struct vmmu_page *page)
+{
+	switch (page->role.format) {
+	case VMMU_FORMAT_PT32:
+	case VMMU_FORMAT_NPT32:
+		return &vmmu_gfmt_pt32;
+	case VMMU_FORMAT_PAE:
+	case VMMU_FORMAT_NPT_PAE:
+		return &vmmu_gfmt_pae;
+	case VMMU_FORMAT_EPT:
+		return &vmmu_gfmt_ept;
+	default:
+		return &vmmu_gfmt_pt64;
+	}
+}
+
+/* Index of the guest's entry behind entry @i: a 1024-entry table is mirrored by two pages, or, at level 2, by four. */
+static unsigned int guest_index(const struct vmmu_page *page, unsigned int i)
+{
+	if (format_of(page)->entry_bytes == 8)
+		return i;
+	return page->role.level == VMMU_LEVEL_4K ? page->role.quadrant * 512u + i : page->role.quadrant * 256u + i / 2;
+}
+
+bool vmmu_shadow_read_gpte(const struct vmmu_page *page, unsigned int i, uint64_t *gpte)
+{
+	const struct vmmu_gfmt *f = format_of(page);
+	struct vmmu_gpte at;
+
+	return !vmmu_host_gpte_locate_in(page->vm, page->role.space,
+					 (page->gfn << VMMU_PAGE_SHIFT) + gfmt_offset(f, guest_index(page, i)), &at) &&
+	       !vmmu_host_gpte_read_atomic(&at, f->entry_bytes, gpte);
+}
+
+uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte)
+{
+	const struct vmmu_gfmt *f = format_of(page);
+	int level = page->role.level;
+
+	if (!gfmt_is_present(f, gpte) || vmmu_mode_reserved(mode, level, gpte) || !gfmt_is_leaf(mode, level, gpte))
+		return 0;
+	return mirror_word(gfmt_leaf_gfn(f, level, gpte), page->role.access & gfmt_access(f, level, gpte));
+}
+
+/* May the leaf stay as it is? The guest's entry gives the same frame and rights, and its A and D flags need no setting. */
+static bool still_true(const struct vmmu_mode *mode, const struct vmmu_page *page, unsigned int i, uint64_t spte)
+{
+	const struct vmmu_gfmt *f = format_of(page);
+	uint64_t gpte, dirty = gfmt_dirty(f, mode), accessed = gfmt_accessed(f, mode, page->role.level);
+
+	if (!vmmu_shadow_read_gpte(page, i, &gpte) || vmmu_shadow_mirror(mode, page, gpte) != page->s.mirrored[i])
+		return false;
+	if (accessed && !(gpte & accessed))
+		return false;
+	return !dirty || (gpte & dirty) || !(spte_is_writable(spte) || spte_is_mmu_writable(page->vm->fmt, spte));
+}
+
+static void compare_entries(const struct vmmu_mode *mode, struct vmmu_page *page, struct vmmu_flush *debt)
+{
+	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i++) {
+		uint64_t spte = pte_load(&page->table[i]);
+
+		if (spte && !(spte_is_present(spte) && still_true(mode, page, i, spte)))
+			vmmu_shadow_drop(page, i, debt);
+	}
+}
+
+struct sync_batch {
+	struct vmmu_vm *vm;
+	const struct vmmu_mode *mode;
+	unsigned int count;
+	struct vmmu_page *page[BATCH];
+};
+
+static void batch_run(struct sync_batch *batch)
+{
+	struct vmmu_flush debt = flush_none(batch->vm);
+
+	for (unsigned int n = 0; n < batch->count; n++) {
+		struct vmmu_page *page = batch->page[n];
+
+		vmmu_host_spin_lock(&page->s.lock);
+		if (page->s.unsync && !page->s.tracked && !page->invalid && page->s.rewritten < REWRITTEN_OFTEN)
+			vmmu_shadow_track(page, &debt);
+		vmmu_host_spin_unlock(&page->s.lock);
+	}
+	vmmu_flush_pay(&debt);
+	for (unsigned int n = 0; n < batch->count; n++) {
+		struct vmmu_page *page = batch->page[n];
+
+		vmmu_host_spin_lock(&page->s.lock);
+		if (page->s.unsync && !page->invalid) {
+			compare_entries(batch->mode, page, &debt);
+			/* Made writable again meanwhile: what was read is as fresh as this flush asks for, and it stays unsync. */
+			if (page->s.tracked)
+				page->s.unsync = false;
+			else if (page->s.rewritten)
+				page->s.rewritten--;
+			count_vm(batch->vm, VMMU_C_SYNCED, 1);
+		}
+		vmmu_host_spin_unlock(&page->s.lock);
+	}
+	vmmu_flush_pay(&debt);
+	batch->count = 0;
+}
+
+static bool nothing_below(const struct vmmu_page *page)
+{
+	for (unsigned int n = 0; n < VMMU_TABLE_ENTRIES / 64; n++)
+		if (__atomic_load_n(&page->s.unsync_below[n], __ATOMIC_ACQUIRE))
+			return false;
+	return true;
+}
+
+static void clear_mark(struct vmmu_page *page, unsigned int i)
+{
+	__atomic_fetch_and(&page->s.unsync_below[i / 64], ~(1ull << (i % 64)), __ATOMIC_SEQ_CST);
+}
+
+/* Take the mark at entry @i away if it leads to nothing unsync any more. */
+static void unmark(struct vmmu_page *page, unsigned int i, struct vmmu_page *child)
+{
+	entry_set_lock(&child->s.parents);
+	if (!child->s.unsync && nothing_below(child)) {
+		child->s.known_above = false;
+		clear_mark(page, i);
+	}
+	entry_set_unlock(&child->s.parents);
+}
+
+/* The mark leads nowhere: the entry changed since it was set. */
+static void unmark_stale(struct vmmu_page *page, unsigned int i)
+{
+	vmmu_host_spin_lock(&page->s.lock);
+	if (!spte_is_table(pte_load(&page->table[i]), page->role.level))
+		clear_mark(page, i);
+	vmmu_host_spin_unlock(&page->s.lock);
+}
+
+static struct vmmu_page *marked_child(struct vmmu_page *page, unsigned int i)
+{
+	uint64_t spte = pte_load(&page->table[i]);
+
+	if (!spte_is_table(spte, page->role.level))
+		return NULL;
+	return vmmu_host_table_page(vmmu_host_table_at(spte_address(page->vm->fmt, spte)));
+}
+
+static void sync_below(struct sync_batch *batch, struct vmmu_page *page);
+
+static void sync_children(struct sync_batch *batch, struct vmmu_page *page, bool take_marks_away)
+{
+	for (unsigned int n = 0; n < VMMU_TABLE_ENTRIES / 64; n++) {
+		uint64_t bits = __atomic_load_n(&page->s.unsync_below[n], __ATOMIC_ACQUIRE);
+
+		for (; bits; bits &= bits - 1) {
+			unsigned int i = n * 64 + (unsigned int)__builtin_ctzll(bits);
+			struct vmmu_page *child = marked_child(page, i);
+
+			if (!child)
+				unmark_stale(page, i);
+			else if (take_marks_away)
+				unmark(page, i, child);
+			else
+				sync_below(batch, child);
+		}
+	}
+}
+
+/* Depth is bounded by the levels of a tree. */
+static void sync_below(struct sync_batch *batch, struct vmmu_page *page)
+{
+	if (page->role.level == VMMU_LEVEL_4K) {
+		if (batch->count == BATCH)
+			batch_run(batch);
+		batch->page[batch->count++] = page;
+		return;
+	}
+	sync_children(batch, page, false);
+	batch_run(batch);
+	sync_children(batch, page, true);
+}
+
+void vmmu_shadow_sync(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page)
+{
+	struct sync_batch batch = { .vm = vm, .mode = mode };
+
+	count_vm(vm, VMMU_C_SYNCS, 1);
+	vmmu_host_rcu_read_lock();
+	if (page->role.level > VMMU_LEVEL_4K && nothing_below(page)) {
+		count_vm(vm, VMMU_C_SYNCS_EMPTY, 1);
+	} else {
+		sync_below(&batch, page);
+		batch_run(&batch);
+	}
+	vmmu_host_rcu_read_unlock();
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Roots of the shadow engine. Where the CPU walks as many levels as the guest's tables have, four or five, the root is a
+ * shadow page like any other, found by (gfn, role) and kept by a reference. Else tables of the context's own stand on top,
+ * which mirror nothing: one of four entries for guests in 32-bit modes or without paging, below 4 GiB and with all
+ * entries made at once where the CPU reads them into registers; and, under NPT, those that make up the levels.
+ */
+#include "mmu/root_shadow.h"
+#include <vmmu/context.h>
+#include <vmmu/host.h>
+#include "base/count.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "engine/shadow.h"
+#include "format/spte.h"
+#include "page/index.h"
+#include "page/page.h"
+
+#define PDPTE_P 1ull
+
+/* A slot that is on its way out is none. */
+static bool is_memory(struct vmmu_vcpu *v, vmmu_gfn_t gfn)
+{
+	struct vmmu_gpte at;
+
+	return !vmmu_host_gpte_locate(v, gfn << VMMU_PAGE_SHIFT, &at);
+}
+
+static vmmu_gfn_t gfn_of(uint64_t entry)
+{
+	return (entry & BITS64(51, 12)) >> VMMU_PAGE_SHIFT;
+}
+
+static int load_long(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
+{
+	struct vmmu_page *page;
+
+	if (!is_memory(v, gfn_of(c->pgd)))
+		return VMMU_EFAULT;
+	vmmu_host_lock_shared(v->vm);
+	vmmu_host_rcu_read_lock();
+	*built = !vmmu_index_find(v->vm, gfn_of(c->pgd), c->role);
+	page = vmmu_shadow_get(v, gfn_of(c->pgd), c->role);
+	if (refs_get_unless_zero(&page->root_refs))
+		c->root.page = page;
+	vmmu_host_rcu_read_unlock();
+	vmmu_host_unlock_shared(v->vm);
+	/* Zapped and freed under our eyes: the caller tries again. */
+	return c->root.page ? VMMU_OK : VMMU_EAGAIN;
+}
+
+/* What entry @i of a root in PAE form points at. Return: false if it is absent in the guest. */
+static bool pae_child(const struct vmmu_context *c, unsigned int i, vmmu_gfn_t *gfn, union vmmu_role *role)
+{
+	switch (c->role.format) {
+	case VMMU_FORMAT_NONE:
+		*gfn = (vmmu_gfn_t)i << vmmu_level_frames_lg2(VMMU_LEVEL_1G);
+		*role = vmmu_role_child_direct(c->role, VMMU_ACC_ALL);
+		return true;
+	case VMMU_FORMAT_PT32:
+		*gfn = gfn_of(c->pgd);
+		*role = vmmu_role_child(c->role, VMMU_ACC_ALL, i);
+		return true;
+	default:
+		*gfn = gfn_of(c->pdpte[i]);
+		*role = vmmu_role_child(c->role, VMMU_ACC_ALL, 0);
+		return c->pdpte[i] & PDPTE_P;
+	}
+}
+
+static int link_child(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child)
+{
+	bool linked;
+
+	vmmu_host_spin_lock(&page->s.lock);
+	linked = vmmu_shadow_link(v, page, i, child);
+	vmmu_host_spin_unlock(&page->s.lock);
+	return linked ? VMMU_OK : VMMU_EAGAIN;
+}
+
+static int fill_pae(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_page *root)
+{
+	int err = VMMU_OK;
+
+	for (unsigned int i = 0; i < 4 && !err; i++) {
+		union vmmu_role role;
+		vmmu_gfn_t gfn;
+
+		if (!pae_child(c, i, &gfn, &role))
+			continue;
+		/* Its level is that of the root's table less one, however many levels stand above. */
+		role.level = VMMU_LEVEL_2M;
+		if (!vmmu_role_is_direct(role) && !is_memory(v, gfn))
+			return VMMU_EFAULT;
+		err = link_child(v, root, i, vmmu_shadow_get(v, gfn, role));
+	}
+	return err;
+}
+
+/* A table of the context's own, with one reference for being listed and one for the context. */
+static struct vmmu_page *own_table(struct vmmu_vcpu *v, struct vmmu_context *c, int level)
+{
+	/* The CPU's register has 32 bits where the root is in PAE form. */
+	bool low = c->role.level == VMMU_LEVEL_1G;
+	struct vmmu_page *page = low ? vmmu_page_alloc_low(v->vm) : vmmu_page_alloc(v->vm);
+	union vmmu_role role = c->role;
+
+	if (!page)
+		return NULL;
+	role.level = (uint32_t)level & 7;
+	vmmu_page_name(page, gfn_of(c->pgd), role, NULL);
+	page->shadow = true;
+	page->s.own = true;
+	page->s.low = low;
+	return page;
+}
+
+static void list_own(struct vmmu_page *page)
+{
+	struct vmmu_vm *vm = page->vm;
+
+	vmmu_page_linked(page);
+	count_vm(vm, VMMU_C_SHADOWS_NOW, 1);
+	lists_lock(vm);
+	dlist_add_tail(&vm->shadows, &page->s.all);
+	lists_unlock(vm);
+}
+
+/* What the lowest of the context's own tables, @page, points at. */
+static int fill_lowest(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_page *page)
+{
+	union vmmu_role role = c->role;
+
+	if (page->role.level == VMMU_LEVEL_1G)
+		return fill_pae(v, c, page);
+	/* A 4-level table of L1's under a CPU that walks five. */
+	role.level = (page->role.level - 1u) & 7;
+	if (!is_memory(v, gfn_of(c->pgd)))
+		return VMMU_EFAULT;
+	return link_child(v, page, 0, vmmu_shadow_get(v, gfn_of(c->pgd), role));
+}
+
+static int join_own(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_page **own, unsigned int count)
+{
+	struct vmmu_flush debt = flush_none(v->vm);
+	int err = VMMU_OK;
+
+	vmmu_host_lock_shared(v->vm);
+	vmmu_host_rcu_read_lock();
+	own[0]->root_refs = 2;
+	for (unsigned int n = 0; n < count; n++)
+		list_own(own[n]);
+	for (unsigned int n = 0; n + 1 < count && !err; n++)
+		err = link_child(v, own[n], 0, own[n + 1]);
+	if (!err)
+		err = fill_lowest(v, c, own[count - 1]);
+	if (err) {
+		for (unsigned int n = 0; n < count; n++)
+			vmmu_shadow_zap(own[n], &debt);
+		vmmu_flush_pay(&debt);
+		vmmu_page_put(own[0]);
+	} else {
+		c->root.page = own[0];
+	}
+	vmmu_host_rcu_read_unlock();
+	vmmu_host_unlock_shared(v->vm);
+	return err;
+}
+
+/* The CPU walks more levels than the guest's tables have, or needs PAE form: tables of the context's own come on top. */
+static int load_own(struct vmmu_vcpu *v, struct vmmu_context *c, int lowest, bool *built)
+{
+	struct vmmu_page *own[VMMU_LEVEL_MAX];
+	unsigned int count = 0;
+
+	for (int level = c->role.level; level >= lowest; level--) {
+		own[count] = own_table(v, c, level);
+		if (!own[count])
+			goto out_of_memory;
+		count++;
+	}
+	*built = true;
+	return join_own(v, c, own, count);
+
+out_of_memory:
+	while (count)
+		vmmu_page_free(own[--count]);
+	return VMMU_ENOMEM;
+}
+
+/* Make room first, so that no page a fault has in hand is evicted under it. */
+void vmmu_make_room(struct vmmu_vm *vm)
+{
+	uint64_t quota = counter_read(&vm->shadow_quota);
+
+	if (counter_read(&vm->count[VMMU_C_SHADOWS_NOW]) + VMMU_POOL_PAGES <= quota)
+		return;
+	vmmu_host_lock_shared(vm);
+	vmmu_shadow_evict(vm, quota > VMMU_POOL_PAGES ? quota - VMMU_POOL_PAGES : 0);
+	vmmu_host_unlock_shared(vm);
+}
+
+int vmmu_root_load_shadow(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
+{
+	int err;
+
+	err = vmmu_host_prepare_shadow(v->vm);
+	if (!err)
+		err = vmmu_index_prepare(v->vm);
+	if (err)
+		return err;
+	do {
+		vmmu_make_room(v->vm);
+		if (vmmu_pool_fill_shadow(v))
+			return VMMU_ENOMEM;
+		/* A guest in 32-bit modes, or without paging, has its four parts below a table of level 3. */
+		if (c->mode.root_level < VMMU_LEVEL_512G)
+			err = load_own(v, c, VMMU_LEVEL_1G, built);
+		else if (c->mode.root_level < (int)c->role.level)
+			err = load_own(v, c, c->mode.root_level + 1, built);
+		else
+			err = load_long(v, c, built);
+	} while (err == VMMU_EAGAIN);
+	return err;
+}
