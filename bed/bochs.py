@@ -12,14 +12,14 @@ import termios
 import time
 
 from .errors import BedError
-from .flat_kernel import flatten_kernel
+from .flat_kernel import flatten_kernel, unpack_kernel
 from .host import Console, Host
 from .places import BUILD, kernel_image, kernel_release
 
 CLOCK = 50_000_000          # instructions in a second of the host's clock
-# nosmp, a known TSC frequency and no self-tests: what waits on clocks or works a lot while it boots.
-COMMAND_LINE = ("console=ttyS0,115200 quiet nokaslr mitigations=off nosmp tsc=reliable no_timer_check "
-                f"tsc_early_khz={CLOCK // 1000} cryptomgr.notests oops=panic panic=-1")
+# Without what waits on clocks or works a lot while it boots: for hosts, and for guests in them.
+LEAN = "nokaslr mitigations=off nosmp tsc=reliable no_timer_check cryptomgr.notests"
+COMMAND_LINE = f"console=ttyS0,115200 quiet {LEAN} tsc_early_khz={CLOCK // 1000} oops=panic panic=-1"
 GRUB = """set timeout=0
 linux /boot/vmlinuz {command_line}
 initrd /boot/initramfs
@@ -49,6 +49,7 @@ class BochsHost(Host):
     memory: MiB, 2048 at most. model: of the CPU; corei7_skylake_x has PML and no XSAVE, broadwell_ult the reverse.
     """
     vendor = "kvm-intel"
+    accelerator = "bochs"
     boot_limit = 200
     patience = 1.5
 
@@ -66,7 +67,7 @@ class BochsHost(Host):
         folder = initramfs.parent / "bochs"
         boot = folder / "cd" / "boot"
         (boot / "grub").mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_flat_kernel(), boot / "vmlinuz")
+        shutil.copyfile(_made_once("vmlinuz", flatten_kernel), boot / "vmlinuz")
         shutil.copyfile(initramfs, boot / "initramfs")
         (boot / "grub" / "grub.cfg").write_text(GRUB.format(command_line=f"{COMMAND_LINE} {append}"))
         subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", str(folder / "cd.iso"),
@@ -115,10 +116,15 @@ class BochsConsole(Console):
             return False
 
 
-def _flat_kernel():
-    """The test bed's kernel, uncompressed; made once for each release."""
-    flat = BUILD / "bochs" / f"vmlinuz-{kernel_release()}"
-    if not flat.exists():
-        flat.parent.mkdir(parents=True, exist_ok=True)
-        flatten_kernel(kernel_image(), flat)
-    return flat
+def guest_kernel():
+    """The test bed's kernel for a guest in QEMU, which takes an ELF file, uncompressed; made once for each release."""
+    return _made_once("vmlinux", unpack_kernel)
+
+
+def _made_once(name, make):
+    """The test bed's kernel in another form."""
+    made = BUILD / "bochs" / f"{name}-{kernel_release()}"
+    if not made.exists():
+        made.parent.mkdir(parents=True, exist_ok=True)
+        make(kernel_image(), made)
+    return made

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 """The guests of a run, each inside the one before: how they are packed and started, and what became of them."""
+from .bochs import LEAN, guest_kernel
 from .guest import Guest, pack_guest, start_command
 from .image import Image
 from .job import Job
@@ -21,7 +22,8 @@ class Chain:
         inner_limit = limit - MIDDLE_SPARE if mode.nested else limit
         self.jobs = [Job(kind, f"exec /bed/work {kind} {amount}\n", inner_limit) for kind, amount in mode.work.items()]
         self.guests = [Guest("L1", self.jobs)]
-        self.script = start_command("L1", mode.guest_memory, mode.guest_cpus) + "guest_await_halt L1 || exit 1\n"
+        self.script = (start_command("L1", mode.guest_memory, mode.guest_cpus, LEAN if mode.bochs else "") +
+                       "guest_await_halt L1 || exit 1\n")
         if mode.nested:
             script = (". /bed/guest.sh\n" + start_command("L2", mode.guest_memory, mode.guest_cpus, name="L2") +
                       "guest_await_halt L2 && guest_passed L2 || exit 1\nguest_end L2\n")
@@ -47,7 +49,7 @@ class Chain:
         # From the inside out: an image is written when it is put into the next.
         for guest, outer, inner in reversed(list(zip(self.guests, images, images[1:]))):
             outer.add_qemu()
-            pack_guest(outer, guest.name, inner, guest.jobs, folder)
+            pack_guest(outer, guest.name, inner, guest.jobs, folder, guest_kernel() if self._mode.bochs else None)
 
     def verdict(self):
         """What went wrong in one plain sentence, or "" if all guests did all they should, or none was started."""

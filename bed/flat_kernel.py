@@ -34,6 +34,12 @@ def flatten_kernel(source, target):
     target.write_bytes(setup + body)
 
 
+def unpack_kernel(source, target):
+    """Write the ELF file in the bzImage `source`, which QEMU can start as it is."""
+    image = source.read_bytes()
+    target.write_bytes(_payload(image, (image[0x1f1] + 1) * 512, source))
+
+
 def _payload(image, setup_size, source):
     """The ELF file in a bzImage."""
     offset, size = struct.unpack_from("<II", image, 0x248)

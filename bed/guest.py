@@ -97,8 +97,8 @@ class Guest:
         if self._listener.module_failed:
             return f"a module does not load into the guest {self.name}: {self._listener.module_failed}"
         if failed:
-            last = next((line for line in reversed(failed.lines) if line.strip()), "")
-            return f"the job '{failed.job.name}' of {self.name} failed: {failed.reason}" + (f" ({last})" if last else "")
+            last = next((f" ({line})" for line in reversed(failed.lines) if line.strip()), "")
+            return f"the job '{failed.job.name}' of {self.name} failed: {failed.reason}{last}"
         if self._listener.stopped and self.halted is not None:
             return ""
         where = f"in its job '{self.running.job.name}'" if self.running else "while it booted" if self.ready is None \

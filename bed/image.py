@@ -12,7 +12,7 @@ from .places import BED
 
 FOLDERS = ("dev", "proc", "sys", "tmp", "run", "root", "etc", "usr/bin", "usr/sbin", "sbin", "bed/jobs", "bed/modules")
 FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "linuxboot.bin", "multiboot.bin",
-            "multiboot_dma.bin", "vgabios-stdvga.bin")
+            "multiboot_dma.bin", "pvh.bin", "vgabios-stdvga.bin")
 
 
 class Image:

@@ -15,6 +15,7 @@ class Mode:
 
     work: {kind: amount} for the innermost guest. limit: seconds from power-on to power-off of L1. host_memory,
     guest_memory: MiB of L0 and of the innermost guest. nested: that is L2, run by the distribution's KVM in L1.
+    bochs: L0 is in Bochs, not in QEMU.
     """
     name: str
     vendor: str
@@ -25,14 +26,18 @@ class Mode:
     guest_memory: int = 512
     guest_cpus: int = 2
     nested: bool = False
+    bochs: bool = False
 
 
+BOCHS = {"work": LIGHT_WORK, "limit": 400, "host_memory": 2048, "guest_cpus": 1, "bochs": True}
 MODES = {mode.name: mode for mode in (
     Mode("npt", "kvm-amd", {"kvm-amd": "npt=1"}),
     Mode("shadow", "kvm-amd", {"kvm-amd": "npt=0"}, limit=400),
     Mode("nested", "kvm-amd", {"kvm-amd": "npt=1 nested=1"}, LIGHT_WORK, limit=600, host_memory=4000, nested=True),
+    Mode("ept", "kvm-intel", {"kvm-intel": "ept=1"}, **BOCHS),
+    Mode("ept-shadow", "kvm-intel", {"kvm-intel": "ept=0"}, **BOCHS),
 )}
-PLANNED = ("ept", "ept-shadow", "ept-nested")
+PLANNED = ("ept-nested",)
 
 
 def find_mode(name):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 
+from .bochs import BochsHost
 from .chain import Chain
 from .command import command
 from .errors import BedError
@@ -40,7 +41,7 @@ def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
     image = Image()
     image.add_modules([mode.vendor], module_folders(kvm), mode.parameters)
     chain.pack(image, folder)
-    host = QemuHost(mode.host_memory, vendor=mode.vendor)
+    host = BochsHost(mode.host_memory) if mode.bochs else QemuHost(mode.host_memory, vendor=mode.vendor)
     progress.begin("host boots")
     watch = _Watch(chain, progress, verbose)
     script = f". /bed/guest.sh\nkvm_must_be {kvm}\n{chain.script}guest_figures L1\nguest_end L1\n"
@@ -59,7 +60,8 @@ def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
         "seconds_boot": round(inner.ready - inner.started, 2),
         "seconds_work": round(inner.finished[-1][1] - inner.ready, 2),
     }
-    figures |= {f"seconds_boot_{guest.name.lower()}": round(guest.ready - guest.started, 2) for guest in chain.guests[:-1]}
+    for guest in chain.guests[:-1]:
+        figures[f"seconds_boot_{guest.name.lower()}"] = round(guest.ready - guest.started, 2)
     figures |= {f"seconds_{done.job.name}": done.seconds for done, _ in inner.finished}
     figures |= counters(outcome.notes, outer.name)
     write_report(report, figures)
