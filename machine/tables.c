@@ -204,15 +204,19 @@ struct vmmu_page *machine_table_page(const void *table)
 void machine_table_account(const void *table, int delta)
 {
 	unsigned int n = number_of(table, "table_account");
+	bool wrong;
 
 	if (!n)
 		return;
 	pthread_mutex_lock(&arena_lock);
-	if (states[n].accounted == (delta > 0))
-		machine_bug("a table is accounted twice, or not at all");
-	states[n].accounted = delta > 0;
-	usage.accounted += delta;
+	wrong = states[n].accounted == (delta > 0);
+	if (!wrong) {
+		states[n].accounted = delta > 0;
+		usage.accounted += delta;
+	}
 	pthread_mutex_unlock(&arena_lock);
+	if (wrong)
+		machine_bug("a table is accounted twice, or not at all");
 }
 
 struct vmmu_page *machine_page_alloc(bool may_sleep)
