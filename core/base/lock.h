@@ -4,19 +4,38 @@
  * above it in this list.
  *
  *  1 vm       The host's reader-writer lock of a VM (kvm->mmu_lock).
- *             Shared: faults, root look-up and build, write protection, cleaning, splitting, collapsing, NX
- *             recovery. Entries change by compare-and-exchange under it.
- *             Exclusive: host invalidation, marking roots invalid, zap-all.
- *             What holds it for long yields between entries; never inside an RCU read section, and with a flush
- *             owed only where the caller of the whole walk flushes in the end (dirty log).
- *  2 lists    vm->lists, a spin lock, a few instructions: the lists of roots, of vCPUs and of tables made for NX.
- *             Nothing is taken inside.
+ *             Shared: faults, root look-up and build, guest writes, syncs, eviction, write protection, cleaning,
+ *             splitting, collapsing, NX recovery.
+ *             Exclusive: host invalidation, marking roots invalid, zap-all, a slot that goes while there are shadow
+ *             pages, write tracking for somebody outside.
+ *             What walks a range for long yields between entries; never inside an RCU read section, and with a flush
+ *             owed only where the caller of the whole walk flushes in the end (dirty log). A sync and an eviction do
+ *             not yield.
+ *  2 page     vmmu_page.s.lock, a spin lock of each shadow page: its entries come under it, and what they mirror. One
+ *             at a time. A write fault of a direct table that makes a page unsync takes it without vm.
+ *  3 Bit locks, each in the word that it guards:
+ *    bucket   of the index: chains change under it, look-ups take nothing. Nothing is taken inside.
+ *    parents  vmmu_page.s.parents: the entries that point at a page, its `invalid`, and the marks about it in the
+ *             tables above. Inside it the set of a parent, so always from a lower level to a higher one.
+ *    rmap     the reverse map of a frame in one size, in its slot: leaves of shadow pages that map it, in step with the
+ *             map, and the decision whether the frame may be mapped writable. Also held while a direct leaf is
+ *             installed, once there can be shadow pages.
+ *    None of the three is taken inside another.
+ *  4 lists    vm->lists, a spin lock, a few instructions: the lists of roots, of vCPUs, of tables made for NX and of
+ *             shadow pages. Nothing is taken inside.
+ *
+ * A flush may be paid inside page and rmap, never inside bucket, parents and lists.
+ *
+ * Entries of direct tables have no lock: they change by compare-and-exchange. Those of shadow pages change so, too, or
+ * by exchange, since the CPU sets A and D, the host goes by the reverse map, and a page that is zapped clears the links
+ * to itself, all without the page's lock.
  *
  * Beside them RCU: tables are read inside a read section and freed after the flush that took them from the
  * CPUs and a grace period. fast_fault and MMIO look-ups hold nothing else.
  *
- * A root is kept by a reference: the VM holds one from its making until it is marked invalid, each context that
- * remembers it one, each walk over roots that may yield one.
+ * A direct root is kept by a reference: the VM holds one from its making until it is marked invalid and taken apart,
+ * each context that remembers it one, each walk over roots that may yield one. A shadow page has one from its making
+ * until it is zapped and flushed, and one for each context that has it as a root.
  */
 #ifndef VMMU_BASE_LOCK_H
 #define VMMU_BASE_LOCK_H
