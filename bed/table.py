@@ -22,6 +22,8 @@ GROUPS = (
         ("in use at the end", "shadow_pages"), ("roots built", "roots_built"),
         ("roots found", "roots_hit"), ("roots missed", "roots_missed"),
         ("zapped", "kvm.mmu_shadow_zapped"), ("unsynchronised", "kvm.mmu_unsync"),
+        ("made writable to the guest", "vmmu.unsynced"), ("compared again", "vmmu.synced"),
+        ("guest's writes followed", "vmmu.guest_table_writes"), ("given up in a flood", "vmmu.shadow_pages_flooded"),
     )),
 )
 
