@@ -129,6 +129,10 @@ bool vmmu_shadow_read_gpte(const struct vmmu_page *page, unsigned int i, uint64_
 enum vmmu_fault_result vmmu_shadow_map(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_fault *f,
 				       const struct vmmu_gwalk *w);
 
+/* Map neighbours of entry @i of @page that are at hand. Context: page's lock, vm shared, rcu. */
+void vmmu_shadow_prefetch(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i,
+			  struct vmmu_flush *debt);
+
 /* --- Writes of the guest (shadow_write.c) ------------------------------------------------- */
 
 /*

@@ -163,6 +163,8 @@ static enum vmmu_fault_result install(struct shadow_fault *s, struct vmmu_page *
 	vmmu_host_spin_lock(&page->s.lock);
 	if (!page->invalid && entry_is_current(s, page))
 		result = s->f->slot ? set_leaf(s, page, i) : set_mmio(s, page, i);
+	if (result == VMMU_FAULT_FIXED && !s->f->prefetch)
+		vmmu_shadow_prefetch(s->v, &s->c->mode, page, i, &s->debt);
 	page->s.writes = 0;
 	vmmu_host_spin_unlock(&page->s.lock);
 	vmmu_flush_pay(&s->debt);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Neighbours of a page that was just mapped: guest entries around the one that faulted, which the guest has used before
+ * (their A is set) and whose memory the host has at hand, get their leaves along with it. After a table was zapped, or on
+ * the way through a working set that was mapped in another mode, that saves most of the faults.
+ */
+#include "engine/shadow.h"
+#include "base/count.h"
+#include "format/spte.h"
+#include "page/page.h"
+
+#define GPTE_A (1ull << 5)
+#define GPTE_D (1ull << 6)
+
+/* A and D stand elsewhere in EPT entries, if they are there at all. */
+static bool used_before(const struct vmmu_page *page, const struct vmmu_mode *mode, uint64_t gpte, bool *dirty)
+{
+	unsigned int shift = page->role.format == VMMU_FORMAT_EPT ? 3 : 0;
+
+	*dirty = !mode->accessed_dirty || (gpte & (GPTE_D << shift));
+	return !mode->accessed_dirty || (gpte & (GPTE_A << shift));
+}
+
+/* Return: false if the memory is not at hand, where that of the next neighbour will hardly be either. */
+static bool prefetch_one(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i,
+			 struct vmmu_flush *debt)
+{
+	struct vmmu_shadow_leaf leaf = { .prefetch = true };
+	uint64_t gpte, word;
+	vmmu_pfn_t pfn;
+
+	if (!vmmu_shadow_read_gpte(page, i, &gpte))
+		return false;
+	word = vmmu_shadow_mirror(mode, page, gpte);
+	if (!word || !used_before(page, mode, gpte, &leaf.may_write))
+		return true;
+	leaf.gfn = word >> 4;
+	leaf.access = leaf.real_access = word & VMMU_ACC_ALL;
+	leaf.slot = vmmu_host_vcpu_slot(v, leaf.gfn);
+	if (!leaf.slot || vmmu_host_slot_logs_dirty(leaf.slot))
+		return true;
+	leaf.host_writable = leaf.access & VMMU_ACC_W;
+	if (vmmu_host_pfns_atomic(v->vm, leaf.slot, leaf.gfn, leaf.host_writable, &pfn, 1) != 1)
+		return false;
+	leaf.pfn = pfn;
+	vmmu_shadow_set_leaf(v, page, i, &leaf, debt);
+	vmmu_host_pfn_release(pfn);
+	count_vcpu(v, VMMU_C_PREFETCHED);
+	return true;
+}
+
+void vmmu_shadow_prefetch(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i,
+			  struct vmmu_flush *debt)
+{
+	unsigned int size = v->vm->params.prefetch, start = i & ~(size - 1u);
+
+	/* No sequence was read for the neighbours: an invalidation under way may be theirs. */
+	if (!size || page->role.level != VMMU_LEVEL_4K || !shadow_mirrors(page) || vmmu_host_invalidating(v->vm))
+		return;
+	for (unsigned int n = start; n < start + size && !vmmu_pool_is_low(v); n++)
+		if (!pte_load(&page->table[n]) && !prefetch_one(v, mode, page, n, debt))
+			return;
+}
