@@ -51,6 +51,7 @@ void vmmu_kvm_params_for_vm(struct vmmu_params *params)
 
 	vmmu_params_default(params);
 	params->root_cache = clamp(READ_ONCE(root_cache), (uint)KVM_MMU_NUM_PREV_ROOTS, (uint)VMMU_ROOT_CACHE_MAX);
+	params->roots_seen = KVM_MMU_NUM_PREV_ROOTS;
 	params->prefetch = pages > 1 ? rounddown_pow_of_two(pages) : 0;
 }
 

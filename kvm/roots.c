@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Roots: loaded, switched, dropped. Direct roots do not depend on what the guest does to its translations. */
+/* Roots: loaded, switched, dropped; and the guest's flushes, which only roots that mirror its tables have to follow. */
 #include <vmmu/context.h>
 #include <vmmu/host.h>
 
@@ -96,7 +96,7 @@ void kvm_mmu_new_pgd(struct kvm_vcpu *vcpu, gpa_t new_pgd)
 	 * The rest of KVM drops roots that the guest flushed while they were cached, as far as it sees them. Of those it
 	 * does not see none is trusted.
 	 */
-	if (vmmu_kvm_flush_on_reuse || (found == VMMU_SWITCH_HIT && c->shadow && c->hit_at >= KVM_MMU_NUM_PREV_ROOTS)) {
+	if (vmmu_kvm_flush_on_reuse || (found == VMMU_SWITCH_HIT && c->shadow && c->hit_unseen)) {
 		kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
 		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
 	}
@@ -142,10 +142,7 @@ EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
 void kvm_mmu_invpcid_gva(struct kvm_vcpu *vcpu, gva_t gva, unsigned long pcid)
 {
 	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), vmmu_kvm_current_context(vcpu), gva);
-	if (pcid == kvm_get_active_pcid(vcpu))
-		static_call(kvm_x86_flush_tlb_gva)(vcpu, gva);
-	else
-		/* The CPU has no way to flush one address of another PCID of the guest from outside. */
-		kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
+	/* By VPID or ASID, whatever the PCID. */
+	static_call(kvm_x86_flush_tlb_gva)(vcpu, gva);
 	++vcpu->stat.invlpg;
 }

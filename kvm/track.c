@@ -103,7 +103,7 @@ void kvm_slot_page_track_add_page(struct kvm *kvm, struct kvm_memory_slot *slot,
 	if (WARN_ON_ONCE(*count == USHRT_MAX))
 		return;
 	WRITE_ONCE(kvm_to_vmmu_kvm(kvm)->tracked, kvm_to_vmmu_kvm(kvm)->tracked + 1);
-	WRITE_ONCE(*count, *count + 1);
+	__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST);
 	count_huge_disallowed(slot, gfn, 1);
 	protect_in_all_spaces(kvm, gfn);
 }
@@ -119,7 +119,7 @@ void kvm_slot_page_track_remove_page(struct kvm *kvm, struct kvm_memory_slot *sl
 	count = track_count(slot, gfn);
 	if (WARN_ON_ONCE(!*count))
 		return;
-	WRITE_ONCE(*count, *count - 1);
+	__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);
 	WRITE_ONCE(kvm_to_vmmu_kvm(kvm)->tracked, kvm_to_vmmu_kvm(kvm)->tracked - 1);
 	count_huge_disallowed(slot, gfn, -1);
 }

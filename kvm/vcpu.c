@@ -78,7 +78,8 @@ void vmmu_kvm_read_guest_root(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
 {
 	struct vmmu_context *c = mmu_to_context(mmu);
 
-	vmmu_kvm_read_pdptes(vcpu, mmu);
+	for (int i = 0; (c->mode.format == VMMU_FORMAT_PAE || c->mode.format == VMMU_FORMAT_NPT_PAE) && i < 4; i++)
+		c->pdpte[i] = mmu->get_pdptr(vcpu, i);
 	c->pgd = vmmu_role_is_direct(c->role) ? 0 : mmu->get_guest_pgd(vcpu);
 }
 

@@ -15,7 +15,7 @@ void kvm_mmu_init_vm(struct kvm *kvm)
 	INIT_LIST_HEAD(&kvm->arch.tdp_mmu_pages);
 	spin_lock_init(&kvm->arch.mmu_unsync_pages_lock);
 	spin_lock_init(&kvm->arch.tdp_mmu_pages_lock);
-	/* No memslot needs a reverse map while every tree is direct. */
+	/* With it, no memslot has a reverse map before the first nested guest comes. */
 	kvm->arch.tdp_mmu_enabled = tdp_enabled;
 
 	vk->kvm = kvm;

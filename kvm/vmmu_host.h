@@ -211,7 +211,8 @@ static inline void vmmu_host_flush_range(struct vmmu_vm *vm, vmmu_gfn_t start, v
 {
 	struct kvm_tlb_range range = { .start_gfn = start, .pages = end - start };
 
-	if (!kvm_x86_ops.tlb_remote_flush_with_range ||
+	/* Shadow pages translate other addresses than L1's physical ones, which are all that a range can name. */
+	if (!kvm_x86_ops.tlb_remote_flush_with_range || READ_ONCE(vm->index) ||
 	    static_call(kvm_x86_tlb_remote_flush_with_range)(vmmu_to_kvm(vm), &range))
 		kvm_flush_remote_tlbs(vmmu_to_kvm(vm));
 }

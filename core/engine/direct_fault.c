@@ -75,7 +75,8 @@ static enum vmmu_fault_result install(struct vmmu_vcpu *v, struct vmmu_page *roo
 	enum vmmu_fault_result result;
 	bool done;
 
-	if (f->slot && it->level > VMMU_LEVEL_4K && vmmu_host_slot_huge_disallowed(f->slot, f->gfn, it->level)) {
+	if (f->slot && it->level > VMMU_LEVEL_4K && shadow_in_use(v->vm) &&
+	    huge_disallowed_anywhere(v->vm, f->gfn, it->level)) {
 		f->goal_level--;
 		return VMMU_FAULT_RETRY;
 	}

@@ -79,6 +79,18 @@ enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page
  */
 VMMU_MUST_CHECK bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child);
 
+/* Is a page of size @level at @gfn forbidden in any address space? A frame tracked in one is not to be written by another. */
+static inline bool huge_disallowed_anywhere(struct vmmu_vm *vm, vmmu_gfn_t gfn, int level)
+{
+	for (int space = 0; space < VMMU_SPACES; space++) {
+		struct vmmu_slot *slot = vmmu_host_slot(vm, space, gfn);
+
+		if (slot && vmmu_host_slot_huge_disallowed(slot, gfn, level))
+			return true;
+	}
+	return false;
+}
+
 /* --- Pages (shadow_page.c) ---------------------------------------------------------------- */
 
 /*
@@ -88,8 +100,8 @@ VMMU_MUST_CHECK bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *pag
 struct vmmu_page *vmmu_shadow_get(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmmu_role role);
 /* Take @page out of everything. A root that is in use stays readable until its contexts drop it. Context: vm any, rcu, no page's lock. */
 void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt);
-/* The page that was made first of those there are, NULL if there is none. Context: rcu. */
-struct vmmu_page *vmmu_shadow_oldest(struct vmmu_vm *vm);
+/* A page that was made while vm->shadow_generation was below @generation, NULL if there is none. Context: rcu. */
+struct vmmu_page *vmmu_shadow_older(struct vmmu_vm *vm, uint64_t generation);
 /* Take pages out, coldest first, until no more than @most are left or none can go. Context: vm any, not rcu. */
 void vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most);
 
@@ -115,6 +127,8 @@ void vmmu_shadow_mark_above(struct vmmu_page *page);
 
 /* Bring all that is unsync at or below @page up to date with the guest's tables. Context: vm shared, no page's lock. */
 void vmmu_shadow_sync(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page);
+/* The same without a flush of the guest's that asks for it, ahead of a new link to @page. Return: was anything looked at? */
+bool vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page);
 /* Rights and frame that guest entry @gpte of a @level table in @mode gives a leaf, as a mirror word; 0 if it gives none. */
 uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte);
 /* Read the guest entry behind entry @i. Return: false if it cannot be read now. Context: atomic. */

@@ -125,11 +125,14 @@ enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page
 	bool keeps;
 
 	keeps = spte_is_leaf(old, level) && leaf_gfn(page, i) == leaf->gfn && spte_pfn(fmt, old) == leaf->pfn;
-	if (old && !keeps)
+	if (old && !keeps) {
 		vmmu_shadow_drop(page, i, debt);
+		/* No CPU may hold the old translation, of another size perhaps, beside the new one. */
+		vmmu_flush_pay(debt);
+	}
 
 	entry_set_lock(set);
-	if (level > VMMU_LEVEL_4K && vmmu_host_slot_huge_disallowed(leaf->slot, leaf->gfn, level)) {
+	if (level > VMMU_LEVEL_4K && huge_disallowed_anywhere(vm, leaf->gfn, level)) {
 		entry_set_unlock(set);
 		return VMMU_LEAF_TOO_LARGE;
 	}
@@ -172,11 +175,12 @@ bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int 
 		if (above)
 			__atomic_fetch_or(&page->s.unsync_below[i / 64], 1ull << (i % 64), __ATOMIC_SEQ_CST);
 		pte_swap(entry, spte);
+		/* Before the child's lock goes: who makes something below unsync stops at a page that is known above. */
+		if (above)
+			vmmu_shadow_mark_above(page);
 	}
 	entry_set_unlock(&child->s.parents);
 	if (!v->pool.node[v->pool.nodes - 1])
 		v->pool.nodes--;
-	if (valid && above)
-		vmmu_shadow_mark_above(page);
 	return valid;
 }

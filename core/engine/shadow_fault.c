@@ -75,6 +75,7 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 	unsigned int i = index_of(page, s->f->addr);
 	struct vmmu_page *child;
 	union vmmu_role role;
+	uint64_t flushes;
 	vmmu_gfn_t gfn;
 	bool linked = false;
 
@@ -82,6 +83,8 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 	if (page->s.own)
 		return child_at(page, pte_load(&page->table[i]));
 	gfn = child_key(s, page, &role);
+	/* The page is in use as a table. */
+	page->s.writes = 0;
 	vmmu_host_spin_lock(&page->s.lock);
 	child = page->invalid || !entry_is_current(s, page) ? NULL : page;
 	if (!child) {
@@ -99,11 +102,16 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 	vmmu_flush_pay(&s->debt);
 
 	child = vmmu_shadow_get(s->v, gfn, role);
-	/* A new way to a page must not show translations that other ways may show until the next flush. */
-	vmmu_shadow_sync(s->v->vm, &s->c->mode, child);
+	/*
+	 * A new way to a page must not show translations that other ways may show until the next flush. A vCPU that flushed
+	 * since has looked for unsync tables without this way.
+	 */
+	flushes = __atomic_load_n(&s->v->vm->guest_flushes, __ATOMIC_SEQ_CST);
+	vmmu_shadow_sync_page(s->v->vm, &s->c->mode, child);
 
 	vmmu_host_spin_lock(&page->s.lock);
-	if (!page->invalid && entry_is_current(s, page) && !page->table[i])
+	if (!page->invalid && entry_is_current(s, page) && !page->table[i] &&
+	    flushes == __atomic_load_n(&s->v->vm->guest_flushes, __ATOMIC_SEQ_CST))
 		linked = vmmu_shadow_link(s->v, page, i, child);
 	vmmu_host_spin_unlock(&page->s.lock);
 	return linked ? child : NULL;
@@ -112,7 +120,7 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 static enum vmmu_fault_result set_mmio(struct shadow_fault *s, struct vmmu_page *page, unsigned int i)
 {
 	struct vmmu_vm *vm = s->v->vm;
-	uint64_t spte = vmmu_spte_make_mmio(vm->fmt, s->f->gfn, s->access, s->f->generation);
+	uint64_t spte = vmmu_spte_make_mmio(vm->fmt, s->f->gfn, s->w->access, s->f->generation);
 
 	if (page->table[i] != spte) {
 		if (page->table[i])
@@ -129,6 +137,7 @@ static enum vmmu_fault_result set_leaf(struct shadow_fault *s, struct vmmu_page 
 {
 	struct vmmu_fault *f = s->f;
 	uint64_t inside = vmmu_level_frames(page->role.level) - 1;
+	bool large = page->role.level > VMMU_LEVEL_4K;
 	struct vmmu_shadow_leaf leaf = {
 		.slot = f->slot,
 		.gfn = f->gfn & ~inside,
@@ -141,6 +150,11 @@ static enum vmmu_fault_result set_leaf(struct shadow_fault *s, struct vmmu_page 
 		.prefetch = f->prefetch,
 	};
 
+	/* Small pages made for code stay: fetches and other accesses would replace each other's entries for ever. */
+	if (large && spte_is_table(page->table[i], page->role.level) && flag_load(&s->v->vm->nx_huge_pages)) {
+		f->goal_level = page->role.level - 1;
+		return VMMU_FAULT_RETRY;
+	}
 	switch (vmmu_shadow_set_leaf(s->v, page, i, &leaf, &s->debt)) {
 	case VMMU_LEAF_TOO_LARGE:
 		f->goal_level = page->role.level - 1;

@@ -19,7 +19,9 @@
 static void list_page(struct vmmu_vm *vm, struct vmmu_page *page)
 {
 	lists_lock(vm);
-	dlist_add_tail(&vm->shadows, &page->s.all);
+	/* Zapped already, by somebody who found it in the index: what is not listed is not unlisted again. */
+	if (!page->invalid)
+		dlist_add_tail(&vm->shadows, &page->s.all);
 	lists_unlock(vm);
 }
 
@@ -30,6 +32,8 @@ static void protect(struct vmmu_page *page)
 
 	vmmu_shadow_count_huge(page, 1);
 	vmmu_shadow_track(page, &debt);
+	/* That no writable leaf was found does not say that no CPU has one: another's flush may be due. */
+	flush_add(&debt, page->gfn, VMMU_LEVEL_4K);
 	vmmu_flush_pay(&debt);
 }
 
@@ -39,13 +43,17 @@ static struct vmmu_page *shadow_make(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union 
 	struct vmmu_page *page = vmmu_pool_take(v), *there;
 
 	vmmu_page_name(page, gfn, role, NULL);
+	page->s.generation = __atomic_load_n(&vm->shadow_generation, __ATOMIC_SEQ_CST);
 	page->shadow = true;
 	if (!vmmu_role_is_direct(role))
 		page->s.mirrored = vmmu_pool_take_mirror(v);
+	/* Whoever finds it may zap it at once, and counts it out then. */
+	count_vm(vm, VMMU_C_SHADOWS_NOW, 1);
 	vmmu_host_spin_lock(&page->s.lock);
 	there = vmmu_index_insert(vm, page);
 	if (there != page) {
 		vmmu_host_spin_unlock(&page->s.lock);
+		count_vm(vm, VMMU_C_SHADOWS_NOW, -1ull);
 		page->shadow = false;
 		vmmu_pool_give_back(v, page);
 		return there;
@@ -54,7 +62,6 @@ static struct vmmu_page *shadow_make(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union 
 		protect(page);
 	vmmu_host_spin_unlock(&page->s.lock);
 	vmmu_page_linked(page);
-	count_vm(vm, VMMU_C_SHADOWS_NOW, 1);
 	list_page(vm, page);
 	return page;
 }
@@ -67,6 +74,7 @@ struct vmmu_page *vmmu_shadow_get(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmm
 		return shadow_make(v, gfn, role);
 	if (!flag_load(&page->s.used))
 		flag_store(&page->s.used, true);
+	page->s.writes = 0;
 	vmmu_host_trace_page(v->vm, page, VMMU_PAGE_FOUND);
 	return page;
 }
@@ -178,13 +186,14 @@ void vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most)
 	vmmu_flush_pay(&debt);
 }
 
-struct vmmu_page *vmmu_shadow_oldest(struct vmmu_vm *vm)
+struct vmmu_page *vmmu_shadow_older(struct vmmu_vm *vm, uint64_t generation)
 {
 	struct vmmu_page *page = NULL;
 
 	lists_lock(vm);
-	if (!dlist_is_empty(&vm->shadows))
-		page = CONTAINER_OF(vm->shadows.next, struct vmmu_page, s.all);
+	for (struct vmmu_list *node = vm->shadows.next; node != &vm->shadows && !page; node = node->next)
+		if (CONTAINER_OF(node, struct vmmu_page, s.all)->s.generation < generation)
+			page = CONTAINER_OF(node, struct vmmu_page, s.all);
 	lists_unlock(vm);
 	return page;
 }

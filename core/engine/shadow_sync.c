@@ -107,6 +107,9 @@ static void batch_run(struct sync_batch *batch)
 		vmmu_host_spin_lock(&page->s.lock);
 		if (page->s.unsync && !page->s.tracked && !page->invalid && page->s.rewritten < REWRITTEN_OFTEN)
 			vmmu_shadow_track(page, &debt);
+		/* Also where another has protected the frame, or dropped its leaves: that one's flush may be due still. */
+		if (page->s.unsync && page->s.tracked)
+			flush_add(&debt, page->gfn, VMMU_LEVEL_4K);
 		vmmu_host_spin_unlock(&page->s.lock);
 	}
 	vmmu_flush_pay(&debt);
@@ -142,15 +145,27 @@ static void clear_mark(struct vmmu_page *page, unsigned int i)
 	__atomic_fetch_and(&page->s.unsync_below[i / 64], ~(1ull << (i % 64)), __ATOMIC_SEQ_CST);
 }
 
+static struct vmmu_page *marked_child(struct vmmu_page *page, unsigned int i)
+{
+	uint64_t spte = pte_load(&page->table[i]);
+
+	if (!spte_is_table(spte, page->role.level))
+		return NULL;
+	return vmmu_host_table_page(vmmu_host_table_at(spte_address(page->vm->fmt, spte)));
+}
+
 /* Take the mark at entry @i away if it leads to nothing unsync any more. */
 static void unmark(struct vmmu_page *page, unsigned int i, struct vmmu_page *child)
 {
+	/* Under the page's lock the entry stays what it is: another child there has a claim of its own on the mark. */
+	vmmu_host_spin_lock(&page->s.lock);
 	entry_set_lock(&child->s.parents);
-	if (!child->s.unsync && nothing_below(child)) {
+	if (marked_child(page, i) == child && !child->s.unsync && nothing_below(child)) {
 		child->s.known_above = false;
 		clear_mark(page, i);
 	}
 	entry_set_unlock(&child->s.parents);
+	vmmu_host_spin_unlock(&page->s.lock);
 }
 
 /* The mark leads nowhere: the entry changed since it was set. */
@@ -160,15 +175,6 @@ static void unmark_stale(struct vmmu_page *page, unsigned int i)
 	if (!spte_is_table(pte_load(&page->table[i]), page->role.level))
 		clear_mark(page, i);
 	vmmu_host_spin_unlock(&page->s.lock);
-}
-
-static struct vmmu_page *marked_child(struct vmmu_page *page, unsigned int i)
-{
-	uint64_t spte = pte_load(&page->table[i]);
-
-	if (!spte_is_table(spte, page->role.level))
-		return NULL;
-	return vmmu_host_table_page(vmmu_host_table_at(spte_address(page->vm->fmt, spte)));
 }
 
 static void sync_below(struct sync_batch *batch, struct vmmu_page *page);
@@ -206,17 +212,26 @@ static void sync_below(struct sync_batch *batch, struct vmmu_page *page)
 	sync_children(batch, page, true);
 }
 
-void vmmu_shadow_sync(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page)
+bool vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page)
 {
 	struct sync_batch batch = { .vm = vm, .mode = mode };
+	bool any;
 
-	count_vm(vm, VMMU_C_SYNCS, 1);
 	vmmu_host_rcu_read_lock();
-	if (page->role.level > VMMU_LEVEL_4K && nothing_below(page)) {
-		count_vm(vm, VMMU_C_SYNCS_EMPTY, 1);
-	} else {
+	any = page->role.level == VMMU_LEVEL_4K || !nothing_below(page);
+	if (any) {
 		sync_below(&batch, page);
 		batch_run(&batch);
 	}
 	vmmu_host_rcu_read_unlock();
+	return any;
+}
+
+void vmmu_shadow_sync(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page)
+{
+	/* Before any mark is looked at: see go_down() in shadow_fault.c. */
+	__atomic_fetch_add(&vm->guest_flushes, 1, __ATOMIC_SEQ_CST);
+	count_vm(vm, VMMU_C_SYNCS, 1);
+	if (!vmmu_shadow_sync_page(vm, mode, page))
+		count_vm(vm, VMMU_C_SYNCS_EMPTY, 1);
 }

@@ -107,6 +107,7 @@ void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, struct vmmu_page *root, 
 	unsigned int i;
 	uint64_t spte;
 
+	__atomic_fetch_add(&vm->guest_flushes, 1, __ATOMIC_SEQ_CST);
 	vmmu_host_rcu_read_lock();
 	for (;;) {
 		i = (unsigned int)(addr >> (VMMU_PAGE_SHIFT + vmmu_level_frames_lg2(page->role.level))) &
@@ -116,7 +117,8 @@ void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, struct vmmu_page *root, 
 			break;
 		page = vmmu_host_table_page(vmmu_host_table_at(spte_address(vm->fmt, spte)));
 	}
-	if (spte && page->role.level == VMMU_LEVEL_4K) {
+	/* Also where nothing is there yet: a fault that has read the old entry may be about to install. */
+	if (page->role.level == VMMU_LEVEL_4K) {
 		vmmu_host_spin_lock(&page->s.lock);
 		/* A table in sync has had its entry dropped when it was written. */
 		if (page->table[i] && (page->s.unsync || !spte_is_present(page->table[i])))

@@ -18,18 +18,22 @@ static bool root_fits(const struct vmmu_context *c, const struct vmmu_root *root
 {
 	return root->page && vmmu_role_equal(root->page->role, c->role) && root->page->shadow == c->shadow &&
 	       !flag_load(&root->page->invalid) && root->pgd == c->pgd &&
-	       (c->role.format != VMMU_FORMAT_PAE || pdptes_equal(root->pdpte, c->pdpte));
+	       (c->role.format != VMMU_FORMAT_PAE || pdptes_equal(root->pdpte, c->pdpte)) &&
+	       /* These are in L1's memory, and read when the root is made: not to be known now. */
+	       c->role.format != VMMU_FORMAT_NPT_PAE;
 }
 
 static void root_drop(struct vmmu_vcpu *v, struct vmmu_root *root)
 {
-	if (root->page)
+	if (root->page && root->page->s.own)
+		vmmu_own_root_drop(v, root->page);
+	else if (root->page)
 		vmmu_root_put(v->vm, root->page);
 	*root = (struct vmmu_root){ .page = NULL };
 }
 
 /* Put the current root at the head of the cache, in the place of entry @hole, which becomes current. */
-static void cache_rotate(struct vmmu_context *c, unsigned int hole)
+static void cache_rotate(struct vmmu_context *c, unsigned int hole, unsigned int seen)
 {
 	struct vmmu_root found = c->cache[hole];
 
@@ -37,6 +41,8 @@ static void cache_rotate(struct vmmu_context *c, unsigned int hole)
 		c->cache[i] = c->cache[i - 1];
 	c->cache[0] = c->root;
 	c->root = found;
+	for (unsigned int i = seen; i <= hole; i++)
+		c->cache[i].was_unseen = true;
 }
 
 /* Take entry @i out of the cache; the others keep their order. */
@@ -63,7 +69,7 @@ static void cache_current(struct vmmu_vcpu *v, struct vmmu_context *c)
 		c->cached++;
 	else
 		root_drop(v, &c->cache[c->cached - 1]);
-	cache_rotate(c, c->cached - 1u);
+	cache_rotate(c, c->cached - 1u, v->vm->params.roots_seen);
 }
 
 enum vmmu_switch vmmu_context_switch(struct vmmu_vcpu *v, struct vmmu_context *c, union vmmu_role role, uint64_t pgd)
@@ -77,11 +83,12 @@ enum vmmu_switch vmmu_context_switch(struct vmmu_vcpu *v, struct vmmu_context *c
 		if (!root_fits(c, &c->cache[i]))
 			continue;
 		if (c->root.page) {
-			cache_rotate(c, i);
+			cache_rotate(c, i, v->vm->params.roots_seen);
 		} else {
 			c->root = cache_take(c, i);
 		}
-		c->hit_at = (uint8_t)i;
+		c->hit_unseen = c->root.was_unseen;
+		c->root.was_unseen = false;
 		count_vcpu(v, VMMU_C_ROOTS_HIT);
 		return VMMU_SWITCH_HIT;
 	}

@@ -87,10 +87,18 @@ static enum vmmu_fault_result fault_direct(struct vmmu_vcpu *v, struct vmmu_faul
 	enum vmmu_fault_result result;
 
 	f->gfn = f->addr >> VMMU_PAGE_SHIFT;
+	f->access = VMMU_ACC_ALL;
 	f->generation = vmmu_host_generation(v);
 	f->slot = vmmu_host_vcpu_slot(v, f->gfn);
-	if (vmmu_fault_is_write(f) && vmmu_fault_is_present(f) && must_emulate_write(v, f))
-		return VMMU_FAULT_EMULATE;
+	if (vmmu_fault_is_write(f) && vmmu_fault_is_present(f) && f->slot && vmmu_host_write_tracked(v->vm, f->slot, f->gfn)) {
+		bool emulate;
+
+		vmmu_host_lock_shared(v->vm);
+		emulate = must_emulate_write(v, f);
+		vmmu_host_unlock_shared(v->vm);
+		if (emulate)
+			return VMMU_FAULT_EMULATE;
+	}
 	if (!f->prefetch && !(f->error_code & VMMU_PF_RSVD)) {
 		result = vmmu_direct_fix_fast(v, v->current_context->root.page, f);
 		if (result != VMMU_FAULT_RETRY)
@@ -117,11 +125,20 @@ static enum vmmu_gwalk_result walk_guest(struct vmmu_vcpu *v, struct vmmu_contex
 	struct vmmu_access access = {
 		.pf = f->error_code & ~(VMMU_PF_P | VMMU_PF_RSVD),
 		.ac = vmmu_host_flags_ac(v),
+		/* An EPT violation says by U that the access read as well: a guest table under A and D flags. */
+		.read_too = c->mode.format == VMMU_FORMAT_EPT && (f->error_code & VMMU_PF_U),
 	};
 
 	if (c->mode.format == VMMU_FORMAT_NONE) {
 		walk_nothing(f, w);
 		return VMMU_GWALK_OK;
+	}
+	/* L2's physical addresses can be wider than what L1's 32-bit tables translate. */
+	if (c->mode.root_level < VMMU_LEVEL_512G && f->addr >> 32) {
+		w->fault = (struct vmmu_guest_fault){
+			.error_code = vmmu_perm_error(&c->mode, access.pf), .address = f->addr, .linear = f->addr,
+		};
+		return VMMU_GWALK_FAULT;
 	}
 	return vmmu_gwalk(v, &c->mode, c->pgd, c->mode.format == VMMU_FORMAT_PAE ? c->pdpte : NULL, f->addr, &access, w);
 }
@@ -147,6 +164,9 @@ static enum vmmu_fault_result map_shadow_locked(struct vmmu_vcpu *v, struct vmmu
 	choose_level(v, f);
 	if (f->goal_level > w->level)
 		f->goal_level = w->level;
+	/* Level 3 of a root in PAE form, and what stands in its place, takes no leaves. */
+	if (c->mode.root_level < VMMU_LEVEL_512G && f->goal_level > VMMU_LEVEL_2M)
+		f->goal_level = VMMU_LEVEL_2M;
 	result = vmmu_shadow_map(v, c, f, w);
 	return result;
 }
@@ -168,6 +188,7 @@ static enum vmmu_fault_result fault_shadow(struct vmmu_vcpu *v, struct vmmu_cont
 		break;
 	}
 	f->gfn = w.gfn;
+	f->access = w.access;
 	f->generation = vmmu_host_generation(v);
 	f->slot = vmmu_host_vcpu_slot(v, f->gfn);
 	f->own_table = vmmu_fault_is_write(f) && hits_own_table(c, f, &w);

@@ -41,8 +41,13 @@ static int load_long(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
 	vmmu_host_rcu_read_lock();
 	*built = !vmmu_index_find(v->vm, gfn_of(c->pgd), c->role);
 	page = vmmu_shadow_get(v, gfn_of(c->pgd), c->role);
-	if (refs_get_unless_zero(&page->root_refs))
-		c->root.page = page;
+	if (refs_get_unless_zero(&page->root_refs)) {
+		/* Who zaps it from now on sees the reference, and has every vCPU look. */
+		if (flag_load(&page->invalid))
+			vmmu_page_put(page);
+		else
+			c->root.page = page;
+	}
 	vmmu_host_rcu_read_unlock();
 	vmmu_host_unlock_shared(v->vm);
 	/* Zapped and freed under our eyes: the caller tries again. */
@@ -58,6 +63,7 @@ static bool pae_child(const struct vmmu_context *c, unsigned int i, vmmu_gfn_t *
 		*role = vmmu_role_child_direct(c->role, VMMU_ACC_ALL);
 		return true;
 	case VMMU_FORMAT_PT32:
+	case VMMU_FORMAT_NPT32:
 		*gfn = gfn_of(c->pgd);
 		*role = vmmu_role_child(c->role, VMMU_ACC_ALL, i);
 		return true;
@@ -73,7 +79,7 @@ static int link_child(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int 
 	bool linked;
 
 	vmmu_host_spin_lock(&page->s.lock);
-	linked = vmmu_shadow_link(v, page, i, child);
+	linked = !page->invalid && vmmu_shadow_link(v, page, i, child);
 	vmmu_host_spin_unlock(&page->s.lock);
 	return linked ? VMMU_OK : VMMU_EAGAIN;
 }
@@ -109,6 +115,7 @@ static struct vmmu_page *own_table(struct vmmu_vcpu *v, struct vmmu_context *c, 
 		return NULL;
 	role.level = (uint32_t)level & 7;
 	vmmu_page_name(page, gfn_of(c->pgd), role, NULL);
+	page->s.generation = __atomic_load_n(&v->vm->shadow_generation, __ATOMIC_SEQ_CST);
 	page->shadow = true;
 	page->s.own = true;
 	page->s.low = low;
@@ -170,7 +177,7 @@ static int join_own(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_pag
 /* The CPU walks more levels than the guest's tables have, or needs PAE form: tables of the context's own come on top. */
 static int load_own(struct vmmu_vcpu *v, struct vmmu_context *c, int lowest, bool *built)
 {
-	struct vmmu_page *own[VMMU_LEVEL_MAX];
+	struct vmmu_page *own[VMMU_LEVEL_MAX] = { NULL };
 	unsigned int count = 0;
 
 	for (int level = c->role.level; level >= lowest; level--) {
@@ -200,15 +207,40 @@ void vmmu_make_room(struct vmmu_vm *vm)
 	vmmu_host_unlock_shared(vm);
 }
 
+void vmmu_own_root_drop(struct vmmu_vcpu *v, struct vmmu_page *root)
+{
+	struct vmmu_flush debt = flush_none(v->vm);
+	struct vmmu_page *page = root, *next;
+
+	vmmu_host_lock_shared(v->vm);
+	vmmu_host_rcu_read_lock();
+	vmmu_page_put(root);
+	for (; page && page->s.own; page = next) {
+		uint64_t spte = pte_load(&page->table[0]);
+
+		next = spte_is_table(spte, page->role.level) ?
+			vmmu_host_table_page(vmmu_host_table_at(spte_address(v->vm->fmt, spte))) : NULL;
+		vmmu_shadow_zap(page, &debt);
+	}
+	vmmu_flush_pay(&debt);
+	vmmu_host_rcu_read_unlock();
+	vmmu_host_unlock_shared(v->vm);
+}
+
 int vmmu_root_load_shadow(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
 {
 	int err;
 
-	err = vmmu_host_prepare_shadow(v->vm);
-	if (!err)
-		err = vmmu_index_prepare(v->vm);
-	if (err)
-		return err;
+	if (!shadow_in_use(v->vm)) {
+		err = vmmu_host_prepare_shadow(v->vm);
+		if (!err)
+			err = vmmu_index_prepare(v->vm);
+		if (err)
+			return err;
+		/* Faults that began before install without a look at reverse maps and track words: let them end. */
+		vmmu_host_lock_excl(v->vm);
+		vmmu_host_unlock_excl(v->vm);
+	}
 	do {
 		vmmu_make_room(v->vm);
 		if (vmmu_pool_fill_shadow(v))

@@ -7,15 +7,16 @@
 #include "engine/shadow.h"
 #include "engine/root.h"
 
-/* All shadow pages go, one after the other; those that are made meanwhile, too. */
+/* All shadow pages there are go, one after the other; not those that are made in a yield. */
 static void zap_shadows(struct vmmu_vm *vm, void (*yield)(struct vmmu_vm *vm))
 {
+	uint64_t until = __atomic_add_fetch(&vm->shadow_generation, 1, __ATOMIC_SEQ_CST);
 	struct vmmu_flush debt = flush_none(vm);
 	struct vmmu_page *page;
 
 	do {
 		vmmu_host_rcu_read_lock();
-		page = vmmu_shadow_oldest(vm);
+		page = vmmu_shadow_older(vm, until);
 		if (page)
 			vmmu_shadow_zap(page, &debt);
 		vmmu_host_rcu_read_unlock();

@@ -18,6 +18,7 @@ struct vmmu_fault {
 	/* Set by the core before it asks the host. */
 	vmmu_gfn_t gfn;
 	struct vmmu_slot *slot;		/* NULL where no memory is: MMIO; the host may take it away */
+	unsigned int access;		/* VMMU_ACC_*: what the guest's tables allow at addr; all where the CPU checks them itself */
 	uint64_t generation;		/* of the memslots, read before the slot was looked up */
 
 	/* Filled by vmmu_host_fault_in(). */

@@ -78,6 +78,7 @@ struct vmmu_shadow {
 	vmmu_spinlock_t lock;		/* guards the entries and what they stand for: a leaf or a link comes and goes under it */
 	vmmu_entry_set parents;		/* [its own lock] entries that point here; none is added once the page is invalid */
 	struct vmmu_page *hash_next;	/* [lock:bucket, rcu] */
+	uint64_t generation;		/* [const] of the VM when the page was made */
 	struct vmmu_list all;		/* [lock:vm->lists] in vm->shadows, oldest first */
 	uint64_t *mirrored;		/* for each leaf: frame << 4 | VMMU_ACC_* of the guest's entry; NULL for direct pages */
 	uint64_t unsync_below[VMMU_TABLE_ENTRIES / 64];	/* [cas] entries below which an unsync page may be */
@@ -126,6 +127,7 @@ enum vmmu_page_event {
 /* Policy of a VM; every field has a default in vmmu_params_default(). */
 struct vmmu_params {
 	uint8_t root_cache;		/* roots a context remembers beside its current one, 0..VMMU_ROOT_CACHE_MAX */
+	uint8_t roots_seen;		/* of these, how many the host's own handling of guest flushes knows of */
 	uint8_t prefetch;		/* leaves tried around a 4K fault, a power of two, 0 = none */
 };
 #define VMMU_ROOT_CACHE_MAX 64
@@ -145,6 +147,8 @@ struct vmmu_vm {
 	struct vmmu_list shadows;		/* [lock:lists] every valid shadow page */
 	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page; NULL until the first one is made */
 	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most */
+	uint64_t shadow_generation;		/* [atomic] grows with each zap of all shadow pages */
+	uint64_t guest_flushes;			/* [atomic] syncs and invalidations of addresses the guest has asked for */
 	uint64_t count[VMMU_C_NR];		/* [atomic] what no vCPU's thread did, and what destroyed vCPUs had counted */
 };
 
@@ -153,6 +157,7 @@ struct vmmu_root {
 	struct vmmu_page *page;			/* NULL: none */
 	uint64_t pgd;				/* the guest's page-table address it was made for; 0 for a direct root */
 	uint64_t pdpte[4];			/* PAE: the guest's PDPTE registers it was made for */
+	bool was_unseen;			/* in the cache beyond params.roots_seen: flushes may have missed it */
 };
 
 /* One paging context. All fields: [cpu]. */
@@ -164,7 +169,7 @@ struct vmmu_context {
 	bool shadow;				/* the root mirrors guest tables, or maps gva = gpa for a guest without paging */
 	uint64_t pdpte[4];			/* PAE: the guest's PDPTE registers, part of the root's identity */
 	uint8_t cached;				/* entries of cache[] in use, most recent first */
-	uint8_t hit_at;				/* place in the cache of the root that was found last */
+	bool hit_unseen;			/* the root that was found last was in the cache where flushes may have missed it */
 	bool dropped_obsolete;			/* the next miss is due to a dropped obsolete root */
 	struct vmmu_root cache[VMMU_ROOT_CACHE_MAX];
 };
