@@ -4,10 +4,13 @@
 
 ONLY ?= *
 
-.PHONY: check-kvm check-kvm-stock check-intel check-intel-stock
+.PHONY: check-kvm check-shadow check-intel check-kvm-stock check-shadow-stock check-intel-stock
 
 check-kvm: kvm selftests ## test our KVM on an emulated AMD processor
 	@$(PYTHON) -B -m tests.kvm.check --only '$(ONLY)'
+
+check-shadow: kvm selftests ## test our KVM on an emulated AMD processor, without nested paging
+	@$(PYTHON) -B -m tests.kvm.check_shadow --only '$(ONLY)'
 
 check-intel: kvm selftests ## test our KVM on an emulated Intel processor
 	@$(PYTHON) -B -m tests.intel.check --only '$(ONLY)'
@@ -15,6 +18,9 @@ check-intel: kvm selftests ## test our KVM on an emulated Intel processor
 # What the distribution's own KVM makes of the same selftests is recorded beside their lists.
 check-kvm-stock: selftests
 	@$(PYTHON) -B -m tests.kvm.check --record
+
+check-shadow-stock: selftests
+	@$(PYTHON) -B -m tests.kvm.check_shadow --record
 
 check-intel-stock: selftests
 	@$(PYTHON) -B -m tests.intel.check --record

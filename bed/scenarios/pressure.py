@@ -10,7 +10,7 @@ HOST = f"""
 echo 256M > /sys/block/zram0/disksize
 mkswap /dev/zram0 > /dev/null && swapon /dev/zram0 || exit 1
 echo 10 > /sys/kernel/mm/ksm/sleep_millisecs
-echo 10000 > /sys/kernel/mm/ksm/pages_to_scan
+echo 500 > /sys/kernel/mm/ksm/pages_to_scan
 echo 1 > /sys/kernel/mm/ksm/run
 /bed/pressure {SECONDS}
 status=$?

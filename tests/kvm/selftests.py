@@ -41,11 +41,11 @@ def read_stock(path):
     return {name: (status, seconds) for name, status, seconds in rows}
 
 
-def write_stock(path, command, host, release, outcomes):
-    """Record what the distribution's KVM made of the selftests."""
+def write_stock(path, tests, command, host, release, outcomes):
+    """Record what the distribution's KVM made of the selftests in the list `tests`."""
     with open(path, "w", encoding="utf-8") as table:
         table.write("# SPDX-License-Identifier: MIT OR GPL-2.0-only\n"
-                    f"# What the KVM of {release} makes of selftests.list; written by `{command}`.\n"
+                    f"# What the KVM of {release} makes of {tests}; written by `{command}`.\n"
                     f"# Host: {host}.\n"
                     "# test\tstatus\tseconds\n")
         for outcome in outcomes:

@@ -27,15 +27,16 @@ class SeparateSlabs:
 class Suite:
     """What `make COMMAND` runs.
 
-    folder: holds selftests.list. record: what the distribution's KVM makes of them. checks: {name of a script in checks/:
-    more arguments of check_job()}. scenarios: names in bed/scenarios/. records_surface: the distribution's surface is
-    recorded here.
+    folder: holds the other files. selftests: which. record: what the distribution's KVM makes of them. checks: {name of
+    a script in checks/: more arguments of check_job()}. scenarios: names in bed/scenarios/. records_surface: the
+    distribution's surface is recorded here.
     """
     command: str
     host: Host
     parameters: dict[str, str]
     folder: Path
     record: str
+    selftests: str = "selftests.list"
     checks: dict[str, dict] = field(default_factory=dict)
     scenarios: tuple[str, ...] = ()
     records_surface: bool = False
@@ -60,7 +61,7 @@ class Suite:
             verdict.add_list("symbols", symbols_missing())
         checks = [check_job(name, self.host.vendor, **more) for name, more in self.checks.items()]
         checks = [job for job in checks if fnmatch.fnmatch(job.name, only)]
-        selftests = [job for job in selftest_jobs(self.folder / "selftests.list") if fnmatch.fnmatch(job.name, only)]
+        selftests = [job for job in selftest_jobs(self.folder / self.selftests) if fnmatch.fnmatch(job.name, only)]
         image = self._image(kvm, checks, selftests)
         scenarios = prepare_scenarios(fnmatch.filter(self.scenarios, only), image, work)
         for outcome in run_jobs(self.host, image, [*checks, *selftests, *scenarios], work):
@@ -72,7 +73,7 @@ class Suite:
     def write_record(self):
         """Run the selftests with the distribution's KVM, and record what comes of them, and its surface."""
         work = self._work()
-        selftests = selftest_jobs(self.folder / "selftests.list")
+        selftests = selftest_jobs(self.folder / self.selftests)
         checks = [check_job("surface", self.host.vendor)] if self.records_surface else []
         image = self._image("stock", checks, selftests)
         outcomes = []
@@ -83,7 +84,7 @@ class Suite:
         command = f"make {self.command}-stock"
         if self.records_surface:
             write_surface(command, kernel_release(), surface_lines(outcomes.pop(0)))
-        write_stock(self.folder / self.record, command, self.host, kernel_release(), outcomes)
+        write_stock(self.folder / self.record, self.selftests, command, self.host, kernel_release(), outcomes)
         return verdict.close()
 
     def _image(self, kvm, checks, selftests):
