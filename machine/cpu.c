@@ -167,7 +167,8 @@ static void check_frame(struct machine_vcpu *c, const struct cpu_translation *t,
 	    machine_ram_pfn(&m->ram, page) != t->pfn + (gfn - t->gfn))
 		machine_bug("a CPU holds gfn %#llx -> frame %#llx, which has gone", (unsigned long long)gfn,
 			    (unsigned long long)(t->pfn + (gfn - t->gfn)));
-	else if (t->write && (slot->read_only || machine_is_tracked(m, gfn) || (ram_flags(&m->ram, page) & RAM_COPY_ON_WRITE)))
+	else if (t->write &&
+		 (slot->read_only || machine_is_tracked(m, gfn) || (ram_flags(&m->ram, page) & RAM_COPY_ON_WRITE)))
 		machine_bug("a CPU may write gfn %#llx and must not", (unsigned long long)gfn);
 }
 
@@ -212,5 +213,6 @@ void machine_cpu_check(struct machine_vcpu *c)
 	}
 	for (unsigned int i = 0; i < CPU_WALKS; i++)
 		if (root_of(c, c->walk[i].root) && !machine_table_is_live(c->walk[i].table))
-			machine_bug("a CPU may walk a table that was freed, at gfn %#llx", (unsigned long long)c->walk[i].gfn);
+			machine_bug("a CPU may walk a table that was freed, at gfn %#llx",
+				    (unsigned long long)c->walk[i].gfn);
 }

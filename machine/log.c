@@ -145,7 +145,8 @@ uint64_t machine_log_check(struct machine_vm *m, int space, int id)
 	if (!slot || !slot->logs)
 		return ~0ull;
 	for (uint64_t n = 0; n < slot->records->frames; n++)
-		if (slot->records->copied[n] != __atomic_load_n(&m->ram.version[space][slot->page + n], __ATOMIC_RELAXED))
+		if (slot->records->copied[n] !=
+		    __atomic_load_n(&m->ram.version[space][slot->page + n], __ATOMIC_RELAXED))
 			return slot->start + n;
 	return ~0ull;
 }

@@ -41,7 +41,8 @@ static void invalidate_begin(struct machine_vm *m, uint64_t start, uint64_t end,
 	machine_unlock_excl(m);
 	lost = machine_ram_check_told(&m->ram, start, end);
 	if (lost != end)
-		machine_bug("page %#llx was written, and its owner was not told before it went", (unsigned long long)lost);
+		machine_bug("page %#llx was written, and its owner was not told before it went",
+			    (unsigned long long)lost);
 }
 
 static void invalidate_end(struct machine_vm *m)
@@ -79,7 +80,7 @@ static void set_levels(struct machine_ram *ram, uint64_t start, uint64_t end, in
 /* Widen the range to whole blocks: those the change makes, and those the host maps as one now. */
 static void widen(const struct machine_ram *ram, uint64_t *start, uint64_t *end, enum machine_change change)
 {
-	uint64_t size = change == MACHINE_MAKE_1G ? vmmu_level_frames(3) : change == MACHINE_MAKE_2M ? vmmu_level_frames(2) : 1;
+	uint64_t size = vmmu_level_frames(change == MACHINE_MAKE_1G ? 3 : change == MACHINE_MAKE_2M ? 2 : 1);
 	uint64_t block_start, block_end;
 
 	*start &= ~(size - 1);
@@ -119,7 +120,8 @@ static void carry_out(struct machine_vm *m, uint64_t start, uint64_t end, uint64
 }
 
 /* Context: slots, change_lock. */
-static void change_locked(struct machine_vm *m, uint64_t start, uint64_t end, enum machine_change change, enum vmmu_yield yield)
+static void change_locked(struct machine_vm *m, uint64_t start, uint64_t end, enum machine_change change,
+			  enum vmmu_yield yield)
 {
 	uint64_t wide_start = start, wide_end = end;
 
@@ -133,7 +135,8 @@ static void change_locked(struct machine_vm *m, uint64_t start, uint64_t end, en
 	invalidate_end(m);
 }
 
-void machine_change(struct machine_vm *m, uint64_t start, uint64_t end, enum machine_change change, enum vmmu_yield yield)
+void machine_change(struct machine_vm *m, uint64_t start, uint64_t end, enum machine_change change,
+		    enum vmmu_yield yield)
 {
 	machine_slots_read_lock(m);
 	machine_mutex_lock(MACHINE_LOCK_CHANGE, &m->change_lock);
@@ -173,7 +176,8 @@ void machine_replace(struct machine_vm *m, uint64_t page)
 		machine_flush(m, 0, ~0ull);
 	lost = machine_ram_check_told(&m->ram, page, page + 1);
 	if (lost == page)
-		machine_bug("page %#llx was written, and its owner was not told before it was replaced", (unsigned long long)page);
+		machine_bug("page %#llx was written, and its owner was not told before it was replaced",
+			    (unsigned long long)page);
 	machine_ram_move(&m->ram, page, page + 1);
 	ram_set_flags(&m->ram, page, (ram_flags(&m->ram, page) & ~(RAM_ABSENT | RAM_REPLACING)) | RAM_COPY_ON_WRITE);
 	__atomic_fetch_add(&m->seq, 1, __ATOMIC_SEQ_CST);
@@ -259,7 +263,8 @@ void machine_fault_release(struct machine_vm *m, struct vmmu_fault *f)
 	__atomic_fetch_sub(&m->ram.taken, 1, __ATOMIC_RELAXED);
 }
 
-int machine_pfns_atomic(struct machine_vm *m, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool write, vmmu_pfn_t *pfns, int count)
+int machine_pfns_atomic(struct machine_vm *m, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool write, vmmu_pfn_t *pfns,
+			int count)
 {
 	int got = 0;
 

@@ -158,7 +158,8 @@ void *machine_ram_content(struct machine_ram *ram, uint64_t page)
 	fresh = calloc(1, 4096);
 	if (!fresh)
 		abort();
-	if (__atomic_compare_exchange_n(&ram->content[page], &content, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+	if (__atomic_compare_exchange_n(&ram->content[page], &content, fresh, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE)) {
 		__atomic_fetch_add(&ram->contents, 1, __ATOMIC_RELAXED);
 		return fresh;
 	}

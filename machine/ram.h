@@ -69,7 +69,7 @@ void machine_ram_block(const struct machine_ram *ram, uint64_t page, uint64_t *s
 void machine_ram_written(struct machine_ram *ram, uint64_t page, int space);
 /* The owner of @page hears that it was written. */
 void machine_ram_told(struct machine_ram *ram, uint64_t page);
-/* Nothing maps the pages any more: did the owner hear of every write? Return: the first page with a lost one, or @end. */
+/* Nothing maps the pages any more: did the owner hear of every write? Return: the first page with a lost one; @end. */
 uint64_t machine_ram_check_told(struct machine_ram *ram, uint64_t start, uint64_t end);
 
 /* 4096 bytes. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * See rcu.h. A clock ticks with each callback given. A reader notes the time it began at; a callback may run once every
- * reader began after the time it was given at. Every access is sequentially consistent: a reader that is not seen has not
- * looked yet, and what it will see no longer has the object in it.
+ * reader began after the time it was given at. Every access is sequentially consistent: a reader that is not seen has
+ * not looked yet, and what it will see no longer has the object in it.
  */
 #include "rcu.h"
 #include <sched.h>

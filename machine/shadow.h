@@ -6,7 +6,6 @@
 #ifndef VMMU_MACHINE_SHADOW_H
 #define VMMU_MACHINE_SHADOW_H
 
-#include <stdlib.h>
 #include "tables.h"
 #include "vm.h"
 
@@ -22,12 +21,12 @@ static inline void *vmmu_host_table_alloc_low(struct vmmu_vm *vm)
 	return machine_table_alloc(true);
 }
 
-static inline uint64_t *vmmu_host_mirror_alloc(void) { return malloc(VMMU_PAGE_SIZE); }
-static inline void vmmu_host_mirror_free(uint64_t *mirror) { free(mirror); }
-static inline struct vmmu_entry_node *vmmu_host_node_alloc(void) { return malloc(128); }
-static inline void vmmu_host_node_free(struct vmmu_entry_node *node) { free(node); }
-static inline void *vmmu_host_array_alloc(size_t bytes) { return calloc(1, bytes); }
-static inline void vmmu_host_array_free(void *array) { free(array); }
+static inline uint64_t *vmmu_host_mirror_alloc(void) { return machine_plain_alloc(VMMU_PAGE_SIZE); }
+static inline void vmmu_host_mirror_free(uint64_t *mirror) { machine_plain_free(mirror); }
+static inline struct vmmu_entry_node *vmmu_host_node_alloc(void) { return machine_plain_alloc(128); }
+static inline void vmmu_host_node_free(struct vmmu_entry_node *node) { machine_plain_free(node); }
+static inline void *vmmu_host_array_alloc(size_t bytes) { return machine_plain_alloc(bytes); }
+static inline void vmmu_host_array_free(void *array) { machine_plain_free(array); }
 
 static inline void vmmu_host_bit_lock(uintptr_t *word, int bit)
 {

@@ -42,7 +42,8 @@ bool machine_slot_huge_disallowed(const struct vmmu_slot *slot, vmmu_gfn_t gfn, 
 		machine_bug("gfn %#llx level %d is outside its slot", (unsigned long long)gfn, level);
 		return true;
 	}
-	return __atomic_load_n(&slot->records->huge_disallowed[level - 2][block_of(slot, gfn, level)], __ATOMIC_RELAXED);
+	return __atomic_load_n(&slot->records->huge_disallowed[level - 2][block_of(slot, gfn, level)],
+			       __ATOMIC_RELAXED);
 }
 
 static struct machine_slot_records *records_new(const struct vmmu_slot *slot)
@@ -132,7 +133,8 @@ static void add_locked(struct machine_vm *m, struct vmmu_slot *slot)
 	next_generation(m, slot->space);
 }
 
-void machine_slot_add(struct machine_vm *m, int space, int id, vmmu_gfn_t start, uint64_t frames, uint64_t page, bool read_only)
+void machine_slot_add(struct machine_vm *m, int space, int id, vmmu_gfn_t start, uint64_t frames, uint64_t page,
+		      bool read_only)
 {
 	struct vmmu_slot slot = {
 		.id = id, .space = space, .start = start, .end = start + frames, .page = page, .read_only = read_only,

@@ -241,6 +241,28 @@ void machine_page_free(struct vmmu_page *page)
 	free(page);
 }
 
+void *machine_plain_alloc(size_t bytes)
+{
+	bool allowed;
+
+	machine_assert_may_sleep("plain_alloc");
+	pthread_mutex_lock(&arena_lock);
+	allowed = may_allocate();
+	usage.plain += allowed;
+	pthread_mutex_unlock(&arena_lock);
+	return allowed ? calloc(1, bytes) : NULL;
+}
+
+void machine_plain_free(void *memory)
+{
+	if (!memory)
+		return;
+	pthread_mutex_lock(&arena_lock);
+	usage.plain--;
+	pthread_mutex_unlock(&arena_lock);
+	free(memory);
+}
+
 struct machine_usage machine_usage(void)
 {
 	struct machine_usage now;

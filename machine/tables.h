@@ -7,6 +7,7 @@
 #define MACHINE_TABLES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct vmmu_page;
@@ -27,10 +28,13 @@ struct vmmu_page *machine_table_page(const void *table);
 void machine_table_account(const void *table, int delta);
 struct vmmu_page *machine_page_alloc(bool may_sleep);
 void machine_page_free(struct vmmu_page *page);
+/* Zeroed memory that no CPU walks. Context: may sleep; free: any, also NULL. */
+void *machine_plain_alloc(size_t bytes);
+void machine_plain_free(void *memory);
 
 /* What is allocated now, of each kind; tables accounted as in use. */
 struct machine_usage {
-	long tables, pages, accounted;
+	long tables, pages, plain, accounted;
 };
 struct machine_usage machine_usage(void);
 

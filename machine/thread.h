@@ -33,7 +33,7 @@ struct machine_thread {
 	} lock[MACHINE_HELD_MAX];
 	unsigned int rcu_depth;
 	uint64_t rcu_since;		/* 0: in no read section; else when the outermost one began. Atomic */
-	bool shared_only;		/* the thread it interrupts holds the VM's lock shared: it must not ask for more */
+	bool shared_only; /* the thread it interrupts holds the VM's lock shared: it must not ask for more */
 	struct machine_thread *next;
 };
 

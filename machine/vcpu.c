@@ -134,9 +134,11 @@ static enum vmmu_mmio_result look_at_mmio(struct machine_vcpu *c, vmmu_gpa_t gpa
 
 	found = vmmu_mmio_lookup(&c->v, gpa, vmmu_host_generation(&c->v), &gfn, &access, &spte);
 	if (found == VMMU_MMIO_BUG)
-		machine_bug("gpa %#llx: entry %#llx has reserved bits set", (unsigned long long)gpa, (unsigned long long)spte);
+		machine_bug("gpa %#llx: entry %#llx has reserved bits set", (unsigned long long)gpa,
+			    (unsigned long long)spte);
 	if ((found == VMMU_MMIO_VALID || found == VMMU_MMIO_STALE) && gfn != gpa >> VMMU_PAGE_SHIFT)
-		machine_bug("the MMIO entry at gpa %#llx says gfn %#llx", (unsigned long long)gpa, (unsigned long long)gfn);
+		machine_bug("the MMIO entry at gpa %#llx says gfn %#llx", (unsigned long long)gpa,
+			    (unsigned long long)gfn);
 	if (found == VMMU_MMIO_VALID && machine_slot_at(c->m, c->space, gfn))
 		machine_bug("an MMIO entry where memory is: gfn %#llx", (unsigned long long)gfn);
 	return found;

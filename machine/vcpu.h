@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * A virtual CPU: the hardware's side (TLB, paging-structure cache, page walker, log of D bits) and the host's loop around it.
+ * A virtual CPU: the hardware's side (TLB, paging-structure cache, page walker, log of D bits) and the host's loop
+ * around it.
  *
  * The hardware keeps every translation it has read until it is told to flush or has no room, and uses it or walks
  * anew as chance has it. All it does in one go is under cpu_lock; a flush takes that lock, as an IPI waits for the CPU.
@@ -87,7 +88,8 @@ enum machine_access_result {
 };
 
 /*
- * The guest accesses @gpa (@pf: 0, VMMU_PF_W or VMMU_PF_F): the CPU tries, the host serves its faults. Context: may sleep.
+ * The guest accesses @gpa (@pf: 0, VMMU_PF_W or VMMU_PF_F): the CPU tries, the host serves its faults. Context: may
+ * sleep.
  */
 enum machine_access_result machine_access(struct machine_vcpu *c, vmmu_gpa_t gpa, uint64_t pf, unsigned int rounds);
 /* The host asks for @gfn ahead of the guest. */

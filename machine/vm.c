@@ -13,10 +13,12 @@ static void init_format(struct machine_vm *m)
 	const struct machine_config *config = &m->config;
 
 	if (config->ept)
-		vmmu_spte_format_init_ept(&m->fmt, config->phys_bits, config->l1tf_cache_bits, config->ad, config->exec_only);
+		vmmu_spte_format_init_ept(&m->fmt, config->phys_bits, config->l1tf_cache_bits, config->ad,
+					  config->exec_only);
 	else
 		vmmu_spte_format_init_legacy(&m->fmt, config->phys_bits, config->l1tf_cache_bits);
-	if (config->encrypted && !vmmu_spte_format_set_me(&m->fmt, 1ull << (config->phys_bits - 1), 1ull << (config->phys_bits - 1)))
+	if (config->encrypted &&
+	    !vmmu_spte_format_set_me(&m->fmt, 1ull << (config->phys_bits - 1), 1ull << (config->phys_bits - 1)))
 		machine_bug("the encryption bit is refused");
 }
 
@@ -67,11 +69,13 @@ static void check_all_is_back(struct machine_vm *m)
 {
 	struct machine_usage usage = machine_usage();
 
-	if (usage.tables || usage.pages || usage.accounted)
-		machine_bug("left over: %ld tables, %ld pages, %ld tables accounted", usage.tables, usage.pages, usage.accounted);
+	if (usage.tables || usage.pages || usage.plain || usage.accounted)
+		machine_bug("left over: %ld tables, %ld pages, %ld other, %ld tables accounted", usage.tables,
+			    usage.pages, usage.plain, usage.accounted);
 	for (int level = 1; level <= VMMU_LEVEL_MAX; level++)
 		if (m->leaves[level])
-			machine_bug("%ld leaves of level %d are counted in a VM that has gone", m->leaves[level], level);
+			machine_bug("%ld leaves of level %d are counted in a VM that has gone", m->leaves[level],
+				    level);
 	if (m->ram.taken)
 		machine_bug("%ld references to frames were not given back", m->ram.taken);
 	if (machine_rcu_waiting())

@@ -139,7 +139,8 @@ static inline uint64_t machine_slot_page(const struct vmmu_slot *slot, vmmu_gfn_
 }
 
 bool machine_slot_huge_disallowed(const struct vmmu_slot *slot, vmmu_gfn_t gfn, int level);
-void machine_slot_add(struct machine_vm *m, int space, int id, vmmu_gfn_t start, uint64_t frames, uint64_t page, bool read_only);
+void machine_slot_add(struct machine_vm *m, int space, int id, vmmu_gfn_t start, uint64_t frames, uint64_t page,
+		      bool read_only);
 void machine_slot_delete(struct machine_vm *m, int space, int id);
 void machine_slot_move(struct machine_vm *m, int space, int id, vmmu_gfn_t start);
 void machine_slots_free(struct machine_vm *m);
@@ -152,7 +153,7 @@ bool machine_is_tracked(struct machine_vm *m, vmmu_gfn_t gfn);
 enum machine_log_way {
 	MACHINE_LOG_PLAIN,
 	MACHINE_LOG_SPLIT,		/* large pages are split when logging begins */
-	MACHINE_LOG_ALL_SET,		/* every page counts as dirty at first; protection waits for the first harvest */
+	MACHINE_LOG_ALL_SET, /* every page counts as dirty at first; protection waits for the first harvest */
 };
 void machine_log_start(struct machine_vm *m, int space, int id, enum machine_log_way way);
 void machine_log_stop(struct machine_vm *m, int space, int id);
@@ -162,7 +163,7 @@ void machine_mark_dirty(struct machine_vm *m, const struct vmmu_slot *slot, vmmu
  * @split: split large pages on the way, as after MACHINE_LOG_ALL_SET. Return: frames transferred.
  */
 uint64_t machine_log_harvest(struct machine_vm *m, int space, int id, uint64_t offset, bool split);
-/* All CPUs stand still and all was harvested: is every frame transferred as it is? Return: the first gfn that is not, or ~0. */
+/* CPUs stand still, all was harvested: is each frame transferred as it is? Return: the first gfn that is not, or ~0. */
 uint64_t machine_log_check(struct machine_vm *m, int space, int id);
 
 /* --- notify.c: the host changes what stands behind guest memory -------------------------------- */
@@ -176,14 +177,16 @@ enum machine_change {
 	MACHINE_SPLIT,			/* large pages become small ones */
 };
 /* Change [@start, @end) of the host's pages, and what has to go with them. Context: may sleep. */
-void machine_change(struct machine_vm *m, uint64_t start, uint64_t end, enum machine_change change, enum vmmu_yield yield);
+void machine_change(struct machine_vm *m, uint64_t start, uint64_t end, enum machine_change change,
+		    enum vmmu_yield yield);
 /* The frame behind one page is replaced by another one with equal content, read-only. */
 void machine_replace(struct machine_vm *m, uint64_t page);
 /* Services of the contract. */
 bool machine_fault_is_stale(struct machine_vm *m, const struct vmmu_fault *f);
 /* @level: of the tree that is to map it. */
 int machine_fault_in(struct machine_vm *m, struct vmmu_fault *f, int level);
-int machine_pfns_atomic(struct machine_vm *m, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool write, vmmu_pfn_t *pfns, int count);
+int machine_pfns_atomic(struct machine_vm *m, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool write, vmmu_pfn_t *pfns,
+			int count);
 void machine_fault_release(struct machine_vm *m, struct vmmu_fault *f);
 
 /* --- cpu.c -------------------------------------------------------------------------------------- */

@@ -15,7 +15,10 @@ static inline void *vmmu_host_table_try_alloc(struct vmmu_vm *vm) { (void)vm; re
 static inline void vmmu_host_table_free(struct vmmu_vm *vm, void *table) { (void)vm; machine_table_free(table); }
 static inline vmmu_hpa_t vmmu_host_table_hpa(const void *table) { return machine_table_hpa(table); }
 static inline void *vmmu_host_table_at(vmmu_hpa_t hpa) { return machine_table_at(hpa); }
-static inline void vmmu_host_table_set_page(void *table, struct vmmu_page *page) { machine_table_set_page(table, page); }
+static inline void vmmu_host_table_set_page(void *table, struct vmmu_page *page)
+{
+	machine_table_set_page(table, page);
+}
 static inline struct vmmu_page *vmmu_host_table_page(const void *table) { return machine_table_page(table); }
 static inline struct vmmu_page *vmmu_host_page_alloc(void) { return machine_page_alloc(true); }
 static inline struct vmmu_page *vmmu_host_page_try_alloc(void) { return machine_page_alloc(false); }
@@ -67,7 +70,10 @@ static inline void vmmu_host_yield_excl(struct vmmu_vm *vm) { machine_yield_excl
 
 static inline void vmmu_host_rcu_read_lock(void) { machine_rcu_read_lock(); }
 static inline void vmmu_host_rcu_read_unlock(void) { machine_rcu_read_unlock(); }
-static inline void vmmu_host_rcu_call(struct vmmu_rcu *rcu, void (*fn)(struct vmmu_rcu *rcu)) { machine_rcu_call(rcu, fn); }
+static inline void vmmu_host_rcu_call(struct vmmu_rcu *rcu, void (*fn)(struct vmmu_rcu *rcu))
+{
+	machine_rcu_call(rcu, fn);
+}
 static inline void vmmu_host_rcu_barrier(void) { machine_rcu_barrier(); }
 
 /* --- TLBs --------------------------------------------------------------------------------- */
@@ -120,7 +126,8 @@ static inline void vmmu_host_mark_dirty(struct vmmu_vm *vm, struct vmmu_vcpu *v,
 	machine_mark_dirty(machine_of(vm), slot, gfn);
 }
 
-static inline int vmmu_host_mapping_level(struct vmmu_vm *vm, const struct vmmu_slot *slot, vmmu_gfn_t gfn, int max_level)
+static inline int vmmu_host_mapping_level(struct vmmu_vm *vm, const struct vmmu_slot *slot, vmmu_gfn_t gfn,
+					  int max_level)
 {
 	int level = machine_ram_level(&machine_of(vm)->ram, machine_slot_page(slot, gfn));
 
@@ -146,7 +153,10 @@ static inline bool vmmu_host_invalidating(struct vmmu_vm *vm)
 	return machine_of(vm)->invalidating;
 }
 
-static inline void vmmu_host_fault_release(struct vmmu_vcpu *v, struct vmmu_fault *f) { machine_fault_release(machine_of(v->vm), f); }
+static inline void vmmu_host_fault_release(struct vmmu_vcpu *v, struct vmmu_fault *f)
+{
+	machine_fault_release(machine_of(v->vm), f);
+}
 
 static inline int vmmu_host_pfns_atomic(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool write,
 					vmmu_pfn_t *pfns, int count)
@@ -192,7 +202,8 @@ static inline int vmmu_host_gpte_locate(struct vmmu_vcpu *v, vmmu_gpa_t gpa, str
 
 	if (!slot || slot->invalid)
 		return VMMU_EFAULT;
-	at->host = (char *)machine_ram_content(&machine_of(v->vm)->ram, machine_slot_page(slot, gpa >> VMMU_PAGE_SHIFT)) +
+	at->host = (char *)machine_ram_content(&machine_of(v->vm)->ram,
+					       machine_slot_page(slot, gpa >> VMMU_PAGE_SHIFT)) +
 		   (gpa & (VMMU_PAGE_SIZE - 1));
 	at->gpa = gpa;
 	at->writable = !slot->read_only;
@@ -216,10 +227,11 @@ static inline int vmmu_host_gpte_cmpxchg(struct vmmu_vcpu *v, const struct vmmu_
 	bool done;
 
 	if (bytes == 8)
-		done = __atomic_compare_exchange_n((uint64_t *)at->host, &old, new_value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-	else
-		done = __atomic_compare_exchange_n((uint32_t *)at->host, &narrow, (uint32_t)new_value, false, __ATOMIC_SEQ_CST,
+		done = __atomic_compare_exchange_n((uint64_t *)at->host, &old, new_value, false, __ATOMIC_SEQ_CST,
 						   __ATOMIC_SEQ_CST);
+	else
+		done = __atomic_compare_exchange_n((uint32_t *)at->host, &narrow, (uint32_t)new_value, false,
+						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	if (!done)
 		return VMMU_EAGAIN;
 	if (slot)

@@ -63,9 +63,11 @@ static void hw_decode_ept(const struct machine_config *config, uint64_t word, in
 	e->accessed = !config->ad || (word & HW_BIT(8));
 	e->dirty = !config->ad || (word & HW_BIT(9));
 	e->leaf = level == 1 || (word & HW_BIT(7) && hw_leaf_at(config, level));
-	e->reserved = (word & hw_above_width(config)) || (e->write && !e->read) || (e->exec && !e->read && !config->exec_only);
+	e->reserved = (word & hw_above_width(config)) || (e->write && !e->read) ||
+		      (e->exec && !e->read && !config->exec_only);
 	if (e->leaf)
-		e->reserved |= type == 2 || type == 3 || type == 7 || (level > 1 && (word & hw_below_size(level) & ~0xfffull));
+		e->reserved |= type == 2 || type == 3 || type == 7 ||
+			       (level > 1 && (word & hw_below_size(level) & ~0xfffull));
 	else
 		e->reserved |= word & 0xf8;
 }
@@ -83,7 +85,7 @@ static struct hw_entry hw_decode(const struct machine_config *config, uint64_t w
 	return e;
 }
 
-/* An absent entry must not name memory that the data cache may hold. What is put by while a page ages is its own guest's. */
+/* An absent entry must not name memory that the data cache may hold. The address of an aged page is its own guest's. */
 static void hw_check_absent(const struct machine_config *config, uint64_t word)
 {
 	unsigned int top = config->l1tf_cache_bits;

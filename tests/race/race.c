@@ -3,7 +3,8 @@
  * Threads that do everything at once to one VM, for the thread sanitizer:  race SECONDS [SEED]
  *
  * vCPUs fault and write, one CPU only accesses (and so sets A and D bits while others change entries), the host moves
- * memory, logs, toggles NX, splits, collapses, recovers and zaps. Now and then all stand still and everything is compared.
+ * memory, logs, toggles NX, splits, collapses, recovers and zaps. Now and then all stand still and everything is
+ * compared.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -90,7 +91,8 @@ static void hardware(struct actor *a)
 
 static void mover(struct actor *a)
 {
-	static const enum machine_change changes[] = { MACHINE_MOVE, MACHINE_SWAP_OUT, MACHINE_PROTECT, MACHINE_MAKE_2M, MACHINE_SPLIT };
+	static const enum machine_change changes[] = { MACHINE_MOVE, MACHINE_SWAP_OUT, MACHINE_PROTECT, MACHINE_MAKE_2M,
+						       MACHINE_SPLIT };
 	uint64_t page = any_gfn(a);	/* the slots show pages of their own number */
 	enum vmmu_yield yield = below(a, 2) ? VMMU_YIELD_ALLOWED : VMMU_YIELD_NEVER;
 
@@ -230,7 +232,8 @@ static void begin(const struct machine_config *config)
 	machine_vm_init(&m, config);
 	m.yield = MACHINE_YIELD_IF_AWAITED;
 	for (unsigned int i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
-		machine_slot_add(&m, slots[i].space, slots[i].id, slots[i].start, slots[i].frames, slots[i].page, false);
+		machine_slot_add(&m, slots[i].space, slots[i].id, slots[i].start, slots[i].frames, slots[i].page,
+				 false);
 	for (unsigned int i = 0; i <= GUESTS; i++)
 		if (machine_vcpu_load(machine_vcpu_add(&m)))
 			machine_bug("no memory for a root");
@@ -238,7 +241,9 @@ static void begin(const struct machine_config *config)
 
 static void race(const struct machine_config *config, unsigned long seconds)
 {
-	static void (*const steps[])(struct actor *a) = { guest, guest, guest, hardware, mover, logger, shaper, zapper };
+	static void (*const steps[])(struct actor *a) = {
+		guest, guest, guest, hardware, mover, logger, shaper, zapper,
+	};
 	struct actor actors[sizeof(steps) / sizeof(steps[0])];
 	time_t end = time(NULL) + (time_t)seconds;
 	unsigned long compared = 0;
@@ -248,7 +253,9 @@ static void race(const struct machine_config *config, unsigned long seconds)
 	stop = false;
 	done = 0;
 	for (unsigned int i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		actors[i] = (struct actor){ .number = i, .step = steps[i], .random = (seed + i) * 0x9e3779b97f4a7c15ull | 1 };
+		actors[i] = (struct actor){ .number = i,
+					    .step = steps[i],
+					    .random = (seed + i) * 0x9e3779b97f4a7c15ull | 1 };
 		pthread_create(&actors[i].thread, NULL, actor_run, &actors[i]);
 	}
 	while (time(NULL) < end) {
@@ -277,7 +284,14 @@ int main(int argc, char **argv)
 {
 	static const struct machine_config configs[] = {
 		{ .phys_bits = 48, .level = 4, .huge_level_max = 3, .root_cache = 4, .prefetch = 8 },
-		{ .ept = true, .ad = true, .pml = true, .phys_bits = 46, .level = 4, .huge_level_max = 3, .root_cache = 4, .prefetch = 8 },
+		{ .ept = true,
+		  .ad = true,
+		  .pml = true,
+		  .phys_bits = 46,
+		  .level = 4,
+		  .huge_level_max = 3,
+		  .root_cache = 4,
+		  .prefetch = 8 },
 		{ .ept = true, .phys_bits = 46, .level = 5, .huge_level_max = 3, .root_cache = 1, .prefetch = 8 },
 	};
 	unsigned long seconds = argc > 1 ? strtoul(argv[1], NULL, 0) : 45, n = sizeof(configs) / sizeof(configs[0]);

@@ -25,7 +25,8 @@ struct audit {
 	((condition) ? (void)0 : machine_bug("audit: %s, at gfn %#llx level %d, entry %#llx", #condition, \
 					     (unsigned long long)(gfn), (int)(level), (unsigned long long)(spte)))
 
-static inline void audit_frame(struct audit *a, const struct vmmu_page *root, vmmu_gfn_t gfn, vmmu_pfn_t pfn, uint64_t spte, int level)
+static inline void audit_frame(struct audit *a, const struct vmmu_page *root, vmmu_gfn_t gfn, vmmu_pfn_t pfn,
+			       uint64_t spte, int level)
 {
 	struct machine_vm *m = a->m;
 	struct vmmu_slot *slot = machine_slot_at(m, root->role.space, gfn);
@@ -67,7 +68,8 @@ static inline void audit_leaf(struct audit *a, const struct vmmu_page *root, vmm
 
 static inline void audit_table(struct audit *a, const struct vmmu_page *root, const struct vmmu_page *page);
 
-static inline void audit_entry(struct audit *a, const struct vmmu_page *root, const struct vmmu_page *page, unsigned int i)
+static inline void audit_entry(struct audit *a, const struct vmmu_page *root, const struct vmmu_page *page,
+			       unsigned int i)
 {
 	const struct vmmu_spte_format *fmt = &a->m->fmt;
 	int level = page->role.level;
@@ -127,7 +129,8 @@ static inline void audit_root(struct audit *a, const struct vmmu_page *root)
 	for (const struct vmmu_list *node = root->link.next; node != &a->m->vm.roots; node = node->next) {
 		const struct vmmu_page *other = CONTAINER_OF(node, struct vmmu_page, link);
 
-		AUDIT(a, 0, root->role.level, 0, root->invalid || other->invalid || !vmmu_role_equal(root->role, other->role));
+		AUDIT(a, 0, root->role.level, 0,
+		      root->invalid || other->invalid || !vmmu_role_equal(root->role, other->role));
 	}
 }
 
@@ -172,7 +175,8 @@ static inline struct audit audit(struct machine_vm *m)
 }
 
 /* Everything, and how many leaves of @min_level and larger touch [start, end) of @space (-1: any) and fit @mask. */
-static inline void audit_count_leaf(struct audit *a, const struct vmmu_page *root, vmmu_gfn_t gfn, int level, uint64_t spte)
+static inline void audit_count_leaf(struct audit *a, const struct vmmu_page *root, vmmu_gfn_t gfn, int level,
+				    uint64_t spte)
 {
 	(void)spte;
 	if ((a->space < 0 || (int)root->role.space == a->space) && level >= a->min_level && gfn < a->end &&

@@ -65,7 +65,7 @@ exports() {
 }
 
 compile() {
-    gcc -std=gnu11 -O2 -ffreestanding -nostdlib -Wall -Wextra -Werror -Iinclude -Icore -Imachine -c "$1" -o "$2"
+    gcc -std=gnu11 -O2 -ffreestanding -fno-pie -nostdlib -Wall -Wextra -Werror -Iinclude -Icore -Imachine -c "$1" -o "$2"
 }
 
 echo 'int puts(const char *s); int vmmu_bad(void); int vmmu_bad(void) { return puts("x"); } int helper(void) { return 0; }' > "$out/bad.c"

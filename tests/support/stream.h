@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * A stream of random operations on a simulated machine, each followed by a look at everything (audit.h). One number, the
- * seed, makes the whole stream again. At the points where another thread could get in, operations of others are run
+ * A stream of random operations on a simulated machine, each followed by a look at everything (audit.h). One number,
+ * the seed, makes the whole stream again. At the points where another thread could get in, operations of others are run
  * in between.
  */
 #ifndef TESTS_SUPPORT_STREAM_H
@@ -18,12 +18,37 @@ static const struct machine_config stream_configs[STREAM_CONFIGS] = {
 	{ .phys_bits = 48, .level = 4, .huge_level_max = 3, .root_cache = 16, .prefetch = 8 },
 	{ .phys_bits = 52, .level = 5, .huge_level_max = 3, .root_cache = 3, .prefetch = 16 },
 	{ .phys_bits = 48, .level = 4, .huge_level_max = 3, .root_cache = 1, .prefetch = 0, .encrypted = true },
-	{ .ept = true, .ad = true, .pml = true, .phys_bits = 46, .l1tf_cache_bits = 46, .level = 4, .huge_level_max = 3,
-	  .root_cache = 16, .prefetch = 8 },
-	{ .ept = true, .ad = true, .exec_only = true, .phys_bits = 39, .level = 4, .huge_level_max = 3, .root_cache = 2,
+	{ .ept = true,
+	  .ad = true,
+	  .pml = true,
+	  .phys_bits = 46,
+	  .l1tf_cache_bits = 46,
+	  .level = 4,
+	  .huge_level_max = 3,
+	  .root_cache = 16,
+	  .prefetch = 8 },
+	{ .ept = true,
+	  .ad = true,
+	  .exec_only = true,
+	  .phys_bits = 39,
+	  .level = 4,
+	  .huge_level_max = 3,
+	  .root_cache = 2,
 	  .prefetch = 4 },
-	{ .ept = true, .phys_bits = 46, .l1tf_cache_bits = 46, .level = 4, .huge_level_max = 3, .root_cache = 0, .prefetch = 8 },
-	{ .ept = true, .exec_only = true, .phys_bits = 52, .level = 5, .huge_level_max = 2, .root_cache = 16, .prefetch = 8 },
+	{ .ept = true,
+	  .phys_bits = 46,
+	  .l1tf_cache_bits = 46,
+	  .level = 4,
+	  .huge_level_max = 3,
+	  .root_cache = 0,
+	  .prefetch = 8 },
+	{ .ept = true,
+	  .exec_only = true,
+	  .phys_bits = 52,
+	  .level = 5,
+	  .huge_level_max = 2,
+	  .root_cache = 16,
+	  .prefetch = 8 },
 	{ .phys_bits = 36, .level = 4, .huge_level_max = 1, .root_cache = 16, .prefetch = 8 },
 };
 
@@ -58,8 +83,8 @@ static inline void stream_bug(const char *what)
 {
 	struct stream *s = stream_now;
 
-	fprintf(stderr, "machine: %s\n  seed %llu, operation %lu (%s), %s\n", what, (unsigned long long)s->seed, s->ops, s->op,
-		machine_config_name(&s->m.config));
+	fprintf(stderr, "machine: %s\n  seed %llu, operation %lu (%s), %s\n", what, (unsigned long long)s->seed, s->ops,
+		s->op, machine_config_name(&s->m.config));
 	abort();
 }
 
@@ -121,7 +146,8 @@ static inline vmmu_gfn_t stream_gfn_in(struct stream *s, const struct vmmu_slot 
 	case 3:
 		return slot->start + (frames > 0x1000 ? 0x200 + stream_below(s, 0x800) : stream_below(s, frames));
 	case 4:
-		return stream_one_in(s, 8) ? slot->start - 1 - stream_below(s, 3) : slot->start + 16 + stream_below(s, 32);
+		return stream_one_in(s, 8) ? slot->start - 1 - stream_below(s, 3)
+					   : slot->start + 16 + stream_below(s, 32);
 	default:
 		return slot->start + stream_below(s, frames > 0x1000 ? 0x1000 : frames);
 	}
@@ -167,7 +193,8 @@ static inline uint64_t stream_pf(struct stream *s)
 }
 
 /* What an access must come to, by the memslots alone. */
-static inline enum machine_access_result stream_expected(struct stream *s, struct machine_vcpu *c, vmmu_gfn_t gfn, uint64_t pf)
+static inline enum machine_access_result stream_expected(struct stream *s, struct machine_vcpu *c, vmmu_gfn_t gfn,
+							 uint64_t pf)
 {
 	struct vmmu_slot *slot;
 	enum machine_access_result expected = MACHINE_ACCESS_DONE;
@@ -196,9 +223,10 @@ static inline void stream_access(struct stream *s, unsigned int rounds)
 	expected = stream_expected(s, c, gfn, pf);
 	for (unsigned int n = 1 + (unsigned int)stream_below(s, 3); n--;) {
 		result = machine_access(c, gfn << VMMU_PAGE_SHIFT, pf, rounds);
-		if (!s->depth && !s->interfered && result != expected && !(result == MACHINE_ACCESS_NO_MEMORY && s->starved))
-			machine_bug("access %#llx to gfn %#llx came to %d, not %d", (unsigned long long)pf, (unsigned long long)gfn,
-				    result, expected);
+		if (!s->depth && !s->interfered && result != expected &&
+		    !(result == MACHINE_ACCESS_NO_MEMORY && s->starved))
+			machine_bug("access %#llx to gfn %#llx came to %d, not %d", (unsigned long long)pf,
+				    (unsigned long long)gfn, result, expected);
 	}
 	s->busy[i] = false;
 }
@@ -220,7 +248,9 @@ static inline void stream_change(struct stream *s)
 		machine_replace(&s->m, page);
 	else
 		machine_change(&s->m, page, page + count,
-			       stream_one_in(s, 12) ? MACHINE_MAKE_1G : stream_below(s, 4) ? stream_below(s, 6) : MACHINE_MAKE_2M,
+			       stream_one_in(s, 12) ? MACHINE_MAKE_1G
+			       : stream_below(s, 4) ? stream_below(s, 6)
+						    : MACHINE_MAKE_2M,
 			       stream_one_in(s, 2) ? VMMU_YIELD_ALLOWED : VMMU_YIELD_NEVER);
 }
 
@@ -408,7 +438,8 @@ static inline void stream_slot(struct stream *s)
 		break;
 	case 1:
 		if (id == 1)
-			machine_slot_move(&s->m, space, 1, 0x303 + (stream_below(s, 3) << (stream_one_in(s, 2) ? 12 : 5)));
+			machine_slot_move(&s->m, space, 1,
+					  0x303 + (stream_below(s, 3) << (stream_one_in(s, 2) ? 12 : 5)));
 		break;
 	default:
 		stream_slot_add(s, space, id);
@@ -426,10 +457,12 @@ static inline void stream_log(struct stream *s)
 	space = slot->space;
 	id = slot->id;
 	if (!slot->logs) {
-		machine_log_start(&s->m, space, id, slot->id == 2 ? MACHINE_LOG_PLAIN : (enum machine_log_way)stream_below(s, 3));
+		machine_log_start(&s->m, space, id,
+				  slot->id == 2 ? MACHINE_LOG_PLAIN : (enum machine_log_way)stream_below(s, 3));
 		return;
 	}
-	machine_log_harvest(&s->m, space, id, stream_one_in(s, 2) ? 0 : stream_below(s, slot->end - slot->start), stream_one_in(s, 2));
+	machine_log_harvest(&s->m, space, id, stream_one_in(s, 2) ? 0 : stream_below(s, slot->end - slot->start),
+			    stream_one_in(s, 2));
 	machine_hook = NULL;
 	if (stream_one_in(s, 2) || s->interfered) {
 		/* A log that was all set is harvested in full only once. */
@@ -509,7 +542,8 @@ static inline void stream_nx(struct stream *s)
 	machine_slots_read_unlock(&s->m);
 	/* A table takes those below along. */
 	if (!s->interfered)
-		STREAM_CHECK(vmmu_counter_read(&s->m.vm, VMMU_C_NX_SPLITS_NOW) <= (before > count ? before - count : 0));
+		STREAM_CHECK(vmmu_counter_read(&s->m.vm, VMMU_C_NX_SPLITS_NOW) <=
+			     (before > count ? before - count : 0));
 }
 
 static inline void stream_vcpu(struct stream *s)
@@ -527,10 +561,12 @@ static inline void stream_step(struct stream *s)
 		unsigned int weight;
 		void (*run)(struct stream *s);
 	} ops[] = {
-		{ "switch", 6, stream_switch }, { "prefetch", 4, stream_prefetch }, { "change", 12, stream_change },
-		{ "age", 4, stream_age }, { "zap", 3, stream_zap }, { "slot", 3, stream_slot }, { "log", 8, stream_log },
-		{ "track", 3, stream_track }, { "huge", 5, stream_huge }, { "split", 2, stream_split_check },
-		{ "nx", 3, stream_nx }, { "vcpu", 1, stream_vcpu },
+		{ "switch", 6, stream_switch },	 { "prefetch", 4, stream_prefetch },
+		{ "change", 12, stream_change }, { "age", 4, stream_age },
+		{ "zap", 3, stream_zap },	 { "slot", 3, stream_slot },
+		{ "log", 8, stream_log },	 { "track", 3, stream_track },
+		{ "huge", 5, stream_huge },	 { "split", 2, stream_split_check },
+		{ "nx", 3, stream_nx },		 { "vcpu", 1, stream_vcpu },
 	};
 	unsigned int pick = (unsigned int)stream_below(s, 110), i;
 
@@ -553,7 +589,8 @@ static inline void stream_step(struct stream *s)
 	}
 }
 
-static inline void stream_begin(struct stream *s, const struct machine_config *config, uint64_t seed, unsigned int nest_words)
+static inline void stream_begin(struct stream *s, const struct machine_config *config, uint64_t seed,
+				unsigned int nest_words)
 {
 	struct machine_config c = *config;
 

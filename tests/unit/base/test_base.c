@@ -80,7 +80,10 @@ static void test_entries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bits), cmocka_unit_test(test_list), cmocka_unit_test(test_refs), cmocka_unit_test(test_entries),
+		cmocka_unit_test(test_bits),
+		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_refs),
+		cmocka_unit_test(test_entries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,9 @@ static void note(const char *what)
 
 static void begin(void)
 {
-	const struct machine_config config = { .phys_bits = 48, .level = 4, .huge_level_max = 3, .root_cache = 2, .seed = 3 };
+	const struct machine_config config = {
+		.phys_bits = 48, .level = 4, .huge_level_max = 3, .root_cache = 2, .seed = 3
+	};
 
 	machine_vm_init(&m, &config);
 	machine_slot_add(&m, 0, 0, 0x400, 0x400, 0x400, false);
@@ -164,8 +166,14 @@ static void test_audit(void **state)
 	e = entry();
 	saved = *e;
 	audit(&m);
-#define BROKEN(word, value) do { *e = (value); COMPLAINS(word, audit(&m)); *e = saved; m.slots_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; \
-	machine_self()->held = 0; } while (0)
+#define BROKEN(word, value) \
+	do { \
+		*e = (value); \
+		COMPLAINS(word, audit(&m)); \
+		*e = saved; \
+		m.slots_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; \
+		machine_self()->held = 0; \
+	} while (0)
 	BROKEN("machine_ram_pfn", saved ^ 1ull << 33);
 	BROKEN("spte_is_frozen", SPTE_FROZEN);
 	BROKEN("vmmu_spte_reserved", saved | 1ull << 50);

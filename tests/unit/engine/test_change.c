@@ -46,8 +46,14 @@ static struct vmmu_place at(int level)
 static uint64_t leaf(int level, bool accessed, bool dirty, bool write)
 {
 	struct vmmu_leaf l = {
-		.pfn = machine_ram_pfn(&m.ram, 0x200) & ~(vmmu_level_frames(level) - 1), .level = (uint8_t)level, .access = VMMU_ACC_ALL, .host_writable = true,
-		.write_now = write, .accessed = accessed, .dirty = dirty, .plain_memory = true,
+		.pfn = machine_ram_pfn(&m.ram, 0x200) & ~(vmmu_level_frames(level) - 1),
+		.level = (uint8_t)level,
+		.access = VMMU_ACC_ALL,
+		.host_writable = true,
+		.write_now = write,
+		.accessed = accessed,
+		.dirty = dirty,
+		.plain_memory = true,
 	};
 
 	return vmmu_spte_make_leaf(&m.fmt, &l);
@@ -79,7 +85,9 @@ static bool owes(uint64_t old, uint64_t value, int level)
 }
 
 static const struct machine_config legacy = { .phys_bits = 48, .level = 4, .huge_level_max = 3, .seed = 1 };
-static const struct machine_config pml = { .ept = true, .ad = true, .pml = true, .phys_bits = 46, .level = 4, .huge_level_max = 3, .seed = 1 };
+static const struct machine_config pml = {
+	.ept = true, .ad = true, .pml = true, .phys_bits = 46, .level = 4, .huge_level_max = 3, .seed = 1
+};
 static const struct machine_config no_ad = { .ept = true, .phys_bits = 46, .level = 4, .huge_level_max = 3, .seed = 1 };
 
 static void test_counts(void **state)

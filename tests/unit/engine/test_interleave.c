@@ -40,8 +40,8 @@ static void bug(const char *what)
 {
 	machine_hook = NULL;
 	broken = true;
-	print_error("%s\n  %s: state %s, first %s, second %s%s%s at point %ld\n", what, machine_config_name(&m.config), state_name,
-		    first_name, second ? *(const char *const *)second : "none", third ? ", " : "",
+	print_error("%s\n  %s: state %s, first %s, second %s%s%s at point %ld\n", what, machine_config_name(&m.config),
+		    state_name, first_name, second ? *(const char *const *)second : "none", third ? ", " : "",
 		    third ? *(const char *const *)third : "", point);
 	fail();
 }
@@ -177,10 +177,21 @@ static const struct state {
 	const char *name;
 	void (*enter)(void);
 } states[] = {
-	{ "empty", s_empty }, { "read", s_read }, { "written", s_written }, { "aged", s_aged }, { "large", s_large },
-	{ "large, aged", s_large_aged }, { "large, empty", s_large_empty }, { "small over large", s_small_over_large },
-	{ "log", s_log }, { "log, large", s_log_large }, { "log, all set", s_log_all_set }, { "log, written", s_log_written },
-	{ "NX, empty", s_nx_empty }, { "NX, large", s_nx_large }, { "NX, small", s_nx_small },
+	{ "empty", s_empty },
+	{ "read", s_read },
+	{ "written", s_written },
+	{ "aged", s_aged },
+	{ "large", s_large },
+	{ "large, aged", s_large_aged },
+	{ "large, empty", s_large_empty },
+	{ "small over large", s_small_over_large },
+	{ "log", s_log },
+	{ "log, large", s_log_large },
+	{ "log, all set", s_log_all_set },
+	{ "log, written", s_log_written },
+	{ "NX, empty", s_nx_empty },
+	{ "NX, large", s_nx_large },
+	{ "NX, small", s_nx_small },
 	{ "copy on write", s_copy_on_write },
 };
 
@@ -212,7 +223,8 @@ static bool possible(const struct op *op)
 {
 	enum machine_held held = machine_lock_held(&m.lock);
 
-	if (machine_holds_class(MACHINE_LOCK_LISTS) || machine_holds_class(MACHINE_LOCK_CPU) || held == MACHINE_HELD_EXCL)
+	if (machine_holds_class(MACHINE_LOCK_LISTS) || machine_holds_class(MACHINE_LOCK_CPU) ||
+	    held == MACHINE_HELD_EXCL)
 		return false;
 	if ((op->how & EXCL) && (held != MACHINE_NOT_HELD || !free_now(&m.change_lock)))
 		return false;
@@ -316,7 +328,15 @@ static void end_vm(void)
 
 static const struct machine_config configs[] = {
 	{ .phys_bits = 48, .level = 4, .huge_level_max = 3, .root_cache = 4, .seed = 1 },
-	{ .ept = true, .ad = true, .pml = true, .phys_bits = 46, .level = 4, .huge_level_max = 3, .root_cache = 4, .prefetch = 8, .seed = 2 },
+	{ .ept = true,
+	  .ad = true,
+	  .pml = true,
+	  .phys_bits = 46,
+	  .level = 4,
+	  .huge_level_max = 3,
+	  .root_cache = 4,
+	  .prefetch = 8,
+	  .seed = 2 },
 	{ .ept = true, .phys_bits = 46, .level = 5, .huge_level_max = 3, .root_cache = 4, .seed = 3 },
 };
 
@@ -330,14 +350,15 @@ static void test_pairs(void **state)
 		for (unsigned int a = 0; a < COUNT(ops); a++)
 			for (unsigned int b = 0; b < COUNT(others); b++) {
 				second = &others[b];
-				for (long at = 1 + (long)(a + b + s) % STRIDE; scene(&states[s], &ops[a], at) && at < 400; at += STRIDE)
+				for (long at = 1 + (long)(a + b + s) % STRIDE;
+				     scene(&states[s], &ops[a], at) && at < 400; at += STRIDE)
 					scenes++;
 			}
 	end_vm();
 	print_message("%lu scenes\n", scenes);
 }
 
-/* Three operations, where the second takes away what the first has just made and the third puts something else there. */
+/* Three operations: the second takes away what the first has just made, the third puts something else there. */
 static void test_triples(void **state)
 {
 	static const unsigned int seconds[] = { 5, 7, 9, 6 }, thirds[] = { 0, 1, 2, 6 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Every scene with allocation number n failing, for all n, once alone and once with all that follow: the scene is refused
- * or goes on without, nothing is lost, what is at rest is right, and the same scene works when there is memory again.
+ * Every scene with allocation number n failing, for all n, once alone and once with all that follow: the scene is
+ * refused or goes on without, nothing is lost, what is at rest is right, and the same scene works when there is memory
+ * again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -105,15 +106,27 @@ static const struct scene {
 	const char *name;
 	bool (*run)(void);
 } scenes[] = {
-	{ "read", scene_read }, { "two roots", scene_two_roots }, { "fetch, NX", scene_fetch_nx }, { "prefetch", scene_prefetch },
-	{ "split", scene_split }, { "split without sleeping", scene_split_atomic }, { "log", scene_log },
+	{ "read", scene_read },
+	{ "two roots", scene_two_roots },
+	{ "fetch, NX", scene_fetch_nx },
+	{ "prefetch", scene_prefetch },
+	{ "split", scene_split },
+	{ "split without sleeping", scene_split_atomic },
+	{ "log", scene_log },
 	{ "small, then large", scene_replace_table },
 };
 
 static void begin(void)
 {
 	const struct machine_config config = {
-		.ept = true, .ad = true, .phys_bits = 46, .level = 4, .huge_level_max = 3, .root_cache = 2, .prefetch = 8, .seed = 5,
+		.ept = true,
+		.ad = true,
+		.phys_bits = 46,
+		.level = 4,
+		.huge_level_max = 3,
+		.root_cache = 2,
+		.prefetch = 8,
+		.seed = 5,
 	};
 
 	machine_vm_init(&m, &config);

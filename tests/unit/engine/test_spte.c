@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The values of our own entries, in every format: all kinds of leaves, MMIO entries over all widths, split parts, aging.
- * What the CPU makes of them is written here from the manuals, with numbers of its own.
+ * The values of our own entries, in every format: all kinds of leaves, MMIO entries over all widths, split parts,
+ * aging. What the CPU makes of them is written here from the manuals, with numbers of its own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,8 @@ enum kind { LEGACY, EPT_AD, EPT_AD_EXEC_ONLY, EPT, EPT_EXEC_ONLY, KINDS };
 #define HAS_AD(kind) ((kind) <= EPT_AD_EXEC_ONLY)
 #define BIT(n) (1ull << (n))
 
-static const char *const kind_names[] = { "legacy", "EPT", "EPT, execute-only", "EPT without A/D", "EPT without A/D, execute-only" };
+static const char *const kind_names[] = { "legacy", "EPT", "EPT, execute-only", "EPT without A/D",
+					  "EPT without A/D, execute-only" };
 
 static struct vmmu_spte_format fmt;
 static enum kind kind;
@@ -29,12 +30,15 @@ static void set_format(enum kind k, unsigned int phys_bits, unsigned int l1tf_bi
 	if (k == LEGACY)
 		vmmu_spte_format_init_legacy(&fmt, phys_bits, l1tf_bits);
 	else
-		vmmu_spte_format_init_ept(&fmt, phys_bits, l1tf_bits, HAS_AD(k), k == EPT_AD_EXEC_ONLY || k == EPT_EXEC_ONLY);
+		vmmu_spte_format_init_ept(&fmt, phys_bits, l1tf_bits, HAS_AD(k),
+					  k == EPT_AD_EXEC_ONLY || k == EPT_EXEC_ONLY);
 }
 
 #define CHECK_SPTE(spte, condition) \
-	((condition) ? (void)0 : (print_error("%s: entry %#llx, %s, %u bits, L1TF %u\n", #condition, (unsigned long long)(spte), \
-					      kind_names[kind], phys, l1tf), fail()))
+	((condition) ? (void)0 \
+		     : (print_error("%s: entry %#llx, %s, %u bits, L1TF %u\n", #condition, (unsigned long long)(spte), \
+				    kind_names[kind], phys, l1tf), \
+			fail()))
 
 /* --- What the CPU sees ------------------------------------------------------------------------- */
 
@@ -80,7 +84,8 @@ static bool leaf_by_number(unsigned int n, struct vmmu_leaf *leaf)
 	};
 	leaf->memtype = IS_EPT(kind) ? 6 << 3 | BIT(6) : 0;
 	/* The highest frame of this size that the width allows, and lower ones. */
-	leaf->pfn = (n >> 12) / 3 < 3 ? frames[(n >> 12) / 3] : (BIT(phys - 12) - 1) & ~(vmmu_level_frames(leaf->level) - 1);
+	leaf->pfn = (n >> 12) / 3 < 3 ? frames[(n >> 12) / 3]
+				      : (BIT(phys - 12) - 1) & ~(vmmu_level_frames(leaf->level) - 1);
 	if (leaf->pfn >> (phys - 12))
 		return false;
 	/* Rights without R: execute-only, where the CPU has that; every other format always reads. */
@@ -151,7 +156,8 @@ static void check_split(const struct vmmu_leaf *leaf, uint64_t e, unsigned int s
 		CHECK_SPTE(part, spte_pfn(&fmt, part) == leaf->pfn + i * size);
 		CHECK_SPTE(part, (part & rest) == (e & rest));
 		CHECK_SPTE(part, !!(part & SPTE_LARGE) == (leaf->level > 2));
-		CHECK_SPTE(part, !vmmu_spte_reserved(&fmt, part, leaf->level - 1) && !hw_reserved(part, leaf->level - 1, true));
+		CHECK_SPTE(part, !vmmu_spte_reserved(&fmt, part, leaf->level - 1) &&
+					 !hw_reserved(part, leaf->level - 1, true));
 	}
 }
 
@@ -202,10 +208,12 @@ static void test_tables(void **state)
 				for (int level = 2; level <= 5; level++) {
 					uint64_t e = vmmu_spte_make_table(&fmt, BIT(bit), level & 1);
 
-					CHECK_SPTE(e, spte_is_table(e, level) && !spte_is_leaf(e, level) && !spte_is_mmio(&fmt, e));
+					CHECK_SPTE(e, spte_is_table(e, level) && !spte_is_leaf(e, level) &&
+							      !spte_is_mmio(&fmt, e));
 					CHECK_SPTE(e, spte_address(&fmt, e) == BIT(bit));
 					CHECK_SPTE(e, hw_reads(e) && hw_writes(e) && hw_fetches(e));
-					CHECK_SPTE(e, !vmmu_spte_reserved(&fmt, e, level) && !hw_reserved(e, level, false));
+					CHECK_SPTE(e, !vmmu_spte_reserved(&fmt, e, level) &&
+							      !hw_reserved(e, level, false));
 				}
 			/* No table is where leaves only can be, and the other way round. */
 			for (int level = 4; level <= 5; level++)
@@ -327,8 +335,9 @@ static void test_encryption(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_leaves), cmocka_unit_test(test_tables), cmocka_unit_test(test_mmio),
-		cmocka_unit_test(test_mmio_generations), cmocka_unit_test(test_l1tf), cmocka_unit_test(test_custom_mmio),
+		cmocka_unit_test(test_leaves),	   cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_mmio),	   cmocka_unit_test(test_mmio_generations),
+		cmocka_unit_test(test_l1tf),	   cmocka_unit_test(test_custom_mmio),
 		cmocka_unit_test(test_encryption),
 	};
 

@@ -186,7 +186,8 @@ static void test_names(void **state)
 	for (int c = 0; c < VMMU_C_NR; c++) {
 		assert_non_null(vmmu_counter_name((enum vmmu_counter)c));
 		for (int other = 0; other < c; other++)
-			assert_string_not_equal(vmmu_counter_name((enum vmmu_counter)c), vmmu_counter_name((enum vmmu_counter)other));
+			assert_string_not_equal(vmmu_counter_name((enum vmmu_counter)c),
+						vmmu_counter_name((enum vmmu_counter)other));
 	}
 }
 

@@ -12,7 +12,9 @@ static struct machine_vm m;
 
 static void begin(void)
 {
-	const struct machine_config config = { .phys_bits = 48, .level = 4, .huge_level_max = 3, .root_cache = 2, .seed = 3 };
+	const struct machine_config config = {
+		.phys_bits = 48, .level = 4, .huge_level_max = 3, .root_cache = 2, .seed = 3
+	};
 
 	machine_vm_init(&m, &config);
 	machine_vcpu_add(&m);
