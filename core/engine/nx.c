@@ -6,11 +6,17 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "engine/change.h"
+#include "engine/shadow.h"
 #include "format/spte.h"
 
 static bool is_linked(const struct vmmu_page *page)
 {
-	uint64_t spte = pte_load(page->parent_entry);
+	uint64_t spte;
+
+	/* A shadow page has many parents, and is marked before any of them is cleared. */
+	if (page->shadow)
+		return !flag_load(&page->invalid);
+	spte = pte_load(page->parent_entry);
 
 	return spte_is_table(spte, page->role.level + 1) &&
 	       spte_address(page->vm->fmt, spte) == vmmu_host_table_hpa(page->table);
@@ -72,13 +78,18 @@ static void nx_take_back(struct vmmu_page *page, struct vmmu_flush *debt)
 		.space = page->role.space,
 	};
 	struct vmmu_slot *slot = vmmu_host_slot(vm, page->role.space, page->gfn);
-	uint64_t old = pte_load(at.entry);
+	uint64_t old;
 
 	/* While writes are logged the pages have to be small anyway. */
 	if (slot && vmmu_host_slot_logs_dirty(slot)) {
 		vmmu_nx_split_forget(page);
 		return;
 	}
+	if (page->shadow) {
+		vmmu_shadow_zap(page, debt);
+		return;
+	}
+	old = pte_load(at.entry);
 	while (is_linked(page))
 		if (vmmu_change_try(&at, &old, 0, debt))
 			return;

@@ -8,6 +8,7 @@
 #include "engine/shadow.h"
 #include "base/count.h"
 #include "engine/change.h"
+#include "engine/nx.h"
 #include "format/spte.h"
 #include "page/index.h"
 #include "page/page.h"
@@ -114,6 +115,8 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 	    flushes == __atomic_load_n(&s->v->vm->guest_flushes, __ATOMIC_SEQ_CST))
 		linked = vmmu_shadow_link(s->v, page, i, child);
 	vmmu_host_spin_unlock(&page->s.lock);
+	if (linked && s->f->huge_disallowed && vmmu_role_is_direct(role) && s->f->req_level >= page->role.level)
+		vmmu_nx_split_remember(child);
 	return linked ? child : NULL;
 }
 

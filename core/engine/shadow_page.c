@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "engine/change.h"
+#include "engine/nx.h"
 #include "format/spte.h"
 #include "page/index.h"
 #include "page/page.h"
@@ -132,6 +133,7 @@ void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
 	lists_lock(vm);
 	dlist_del(&page->s.all);
 	lists_unlock(vm);
+	vmmu_nx_split_forget(page);
 	unlink_parents(page, debt);
 	drop_entries(page, debt);
 	if (shadow_mirrors(page))
