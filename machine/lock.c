@@ -60,24 +60,25 @@ bool machine_should_yield(struct machine_vm *m)
 	}
 }
 
-static void let_others_in(void)
+static void let_others_in(const struct machine_vm *m)
 {
 	if (machine_hook)
 		machine_hook(MACHINE_AT_YIELD);
-	sched_yield();
+	if (m->yield == MACHINE_YIELD_IF_AWAITED)
+		sched_yield();
 }
 
 void machine_yield_shared(struct machine_vm *m)
 {
 	machine_unlock_shared(m);
-	let_others_in();
+	let_others_in(m);
 	machine_lock_shared(m);
 }
 
 void machine_yield_excl(struct machine_vm *m)
 {
 	machine_unlock_excl(m);
-	let_others_in();
+	let_others_in(m);
 	machine_lock_excl(m);
 }
 
