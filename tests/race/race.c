@@ -6,6 +6,7 @@
  * memory, logs, toggles NX, splits, collapses, recovers and zaps. Now and then all stand still and everything is
  * compared.
  */
+#include <unistd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -60,6 +61,19 @@ static vmmu_gfn_t any_gfn(struct actor *a)
 
 /* --- Who does what ------------------------------------------------------------------------------ */
 
+/*
+ * An access has to come through. What it waits for may be in the hands of a thread that does not run now: on a busy
+ * machine that can last longer than any number of rounds, so it is given time between them.
+ */
+static void guest_access(struct machine_vcpu *c, vmmu_gpa_t gpa, uint64_t pf)
+{
+	for (int naps = 0; machine_access(c, gpa, pf, ROUNDS) == MACHINE_ACCESS_GAVE_UP; naps++) {
+		if (naps == 10000)
+			machine_bug("an access makes no progress");
+		usleep(1000);
+	}
+}
+
 static void guest(struct actor *a)
 {
 	static const uint64_t pf[] = { 0, VMMU_PF_W, VMMU_PF_W, VMMU_PF_F };
@@ -70,8 +84,7 @@ static void guest(struct actor *a)
 	if (!below(a, 50))
 		machine_prefetch(c, any_gfn(a));
 	for (int i = 0; i < 8; i++)
-		if (machine_access(c, any_gfn(a) << VMMU_PAGE_SHIFT, pf[below(a, 4)], ROUNDS) == MACHINE_ACCESS_GAVE_UP)
-			machine_bug("an access makes no progress");
+		guest_access(c, any_gfn(a) << VMMU_PAGE_SHIFT, pf[below(a, 4)]);
 }
 
 /* A CPU that never asks the host for anything but its root. */
