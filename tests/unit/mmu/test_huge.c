@@ -75,6 +75,26 @@ static void test_split_and_back(void **state)
 	end();
 }
 
+static void split_all(struct vmmu_slot *slot) { vmmu_split_range(&m.vm, slot, slot->start, slot->end, VMMU_LEVEL_4K); }
+
+/* A split that finds no memory at once waits for some, and goes on where it was. */
+static void test_split_goes_on(void **state)
+{
+	(void)state;
+	for (long n = 1; n <= 6; n++) {
+		begin(false);
+		for (vmmu_gfn_t gfn = START; gfn < START + 0x600; gfn += 0x200)
+			access(gfn, VMMU_PF_W);
+		assert_int_equal(audit_leaves(&m, 0, START, START + FRAMES, VMMU_LEVEL_2M), 3);
+		machine_fail_at(n, false);
+		with_slot(split_all);
+		assert_int_equal(machine_failures(), 1);
+		machine_fail_at(0, false);
+		assert_int_equal(audit_leaves(&m, 0, START, START + FRAMES, VMMU_LEVEL_2M), 0);
+		end();
+	}
+}
+
 /* What is small since code runs there stays so, but for the recovery, which begins with the oldest. */
 static void test_nx(void **state)
 {
@@ -140,6 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_split_and_back),
+		cmocka_unit_test(test_split_goes_on),
 		cmocka_unit_test(test_nx),
 		cmocka_unit_test(test_nx_while_logging),
 		cmocka_unit_test(test_tracked),
