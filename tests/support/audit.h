@@ -179,8 +179,9 @@ static inline void audit_count_leaf(struct audit *a, const struct vmmu_page *roo
 				    uint64_t spte)
 {
 	(void)spte;
-	if ((a->space < 0 || (int)root->role.space == a->space) && level >= a->min_level && gfn < a->end &&
-	    gfn + vmmu_level_frames(level) > a->start)
+	/* An empty range touches nothing, also in the middle of a large leaf. */
+	if ((a->space < 0 || (int)root->role.space == a->space) && level >= a->min_level && a->start < a->end &&
+	    gfn < a->end && gfn + vmmu_level_frames(level) > a->start)
 		a->found++;
 }
 
