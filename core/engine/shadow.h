@@ -111,6 +111,12 @@ static inline bool shadow_mirrors(const struct vmmu_page *page)
 	return !vmmu_role_is_direct(page->role) && !page->s.own;
 }
 
+/* A fault goes through @page: the frame is a table still, however often it was written. */
+static inline void shadow_is_in_use(struct vmmu_page *page)
+{
+	__atomic_store_n(&page->s.writes, 0, __ATOMIC_RELAXED);
+}
+
 /* --- Tracking (shadow_track.c) ------------------------------------------------------------ */
 
 /* The frame @page mirrors loses W everywhere and does not get it back while tracked. Context: locked. Adds to @debt. */

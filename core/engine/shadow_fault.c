@@ -84,11 +84,9 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 	if (page->s.own)
 		return child_at(page, pte_load(&page->table[i]));
 	gfn = child_key(s, page, &role);
-	/* The page is in use as a table. */
-	page->s.writes = 0;
+	shadow_is_in_use(page);
 	vmmu_host_spin_lock(&page->s.lock);
-	child = page->invalid || !entry_is_current(s, page) ? NULL : page;
-	if (!child) {
+	if (page->invalid || !entry_is_current(s, page)) {
 		vmmu_host_spin_unlock(&page->s.lock);
 		return NULL;
 	}
@@ -182,8 +180,8 @@ static enum vmmu_fault_result install(struct shadow_fault *s, struct vmmu_page *
 		result = s->f->slot ? set_leaf(s, page, i) : set_mmio(s, page, i);
 	if (result == VMMU_FAULT_FIXED && !s->f->prefetch)
 		vmmu_shadow_prefetch(s->v, &s->c->mode, page, i, &s->debt);
-	page->s.writes = 0;
 	vmmu_host_spin_unlock(&page->s.lock);
+	shadow_is_in_use(page);
 	vmmu_flush_pay(&s->debt);
 	return result;
 }

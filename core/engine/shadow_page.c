@@ -75,7 +75,7 @@ struct vmmu_page *vmmu_shadow_get(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmm
 		return shadow_make(v, gfn, role);
 	if (!flag_load(&page->s.used))
 		flag_store(&page->s.used, true);
-	page->s.writes = 0;
+	shadow_is_in_use(page);
 	vmmu_host_trace_page(v->vm, page, VMMU_PAGE_FOUND);
 	return page;
 }

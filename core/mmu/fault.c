@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* The way of a fault: see fault.h. Which engine serves it is decided by the identity of the root alone. */
+/* The way of a fault: see fault.h. The context says which engine serves it. */
 #include <vmmu/fault.h>
 #include <vmmu/context.h>
 #include <vmmu/host.h>
@@ -33,14 +33,11 @@ static void choose_level(struct vmmu_vcpu *v, struct vmmu_fault *f)
 	}
 }
 
-/* The part under the lock: nothing in it sleeps. */
-static enum vmmu_fault_result map_locked(struct vmmu_vcpu *v, struct vmmu_fault *f)
+static enum vmmu_fault_result map_direct_locked(struct vmmu_vcpu *v, struct vmmu_fault *f)
 {
 	struct vmmu_page *root = v->current_context->root.page;
 	enum vmmu_fault_result result;
 
-	if (vmmu_root_is_obsolete(v->current_context) || vmmu_host_fault_stale(v, f))
-		return VMMU_FAULT_RETRY;
 	/* Beyond what a tree of this depth maps nothing can be remembered. */
 	if (f->gfn >> vmmu_level_frames_lg2(root->role.level + 1))
 		return VMMU_FAULT_EMULATE;
@@ -48,24 +45,6 @@ static enum vmmu_fault_result map_locked(struct vmmu_vcpu *v, struct vmmu_fault 
 	result = vmmu_direct_map(v, root, f);
 	if (result == VMMU_FAULT_FIXED)
 		vmmu_direct_prefetch(v, root, f);
-	return result;
-}
-
-static enum vmmu_fault_result fault_slow(struct vmmu_vcpu *v, struct vmmu_fault *f)
-{
-	enum vmmu_fault_result result;
-	int stop;
-
-	f->error = vmmu_pool_fill(v);
-	if (f->error)
-		return VMMU_FAULT_ERROR;
-	stop = vmmu_host_fault_in(v, f);
-	if (stop)
-		return (enum vmmu_fault_result)stop;
-	vmmu_host_lock_shared(v->vm);
-	result = map_locked(v, f);
-	vmmu_host_unlock_shared(v->vm);
-	vmmu_host_fault_release(v, f);
 	return result;
 }
 
@@ -80,6 +59,40 @@ static bool must_emulate_write(struct vmmu_vcpu *v, const struct vmmu_fault *f)
 	free = vmmu_shadow_try_unsync(v, f->gfn);
 	vmmu_host_rcu_read_unlock();
 	return !free || vmmu_host_write_tracked(v->vm, f->slot, f->gfn);
+}
+
+static enum vmmu_fault_result map_shadow_locked(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_fault *f,
+						const struct vmmu_gwalk *w)
+{
+	if (vmmu_fault_is_write(f) && must_emulate_write(v, f))
+		return VMMU_FAULT_EMULATE;
+	choose_level(v, f);
+	if (f->goal_level > w->level)
+		f->goal_level = w->level;
+	/* Level 3 of a root in PAE form, and what stands in its place, takes no leaves. */
+	if (c->mode.root_level < VMMU_LEVEL_512G && f->goal_level > VMMU_LEVEL_2M)
+		f->goal_level = VMMU_LEVEL_2M;
+	return vmmu_shadow_map(v, c, f, w);
+}
+
+/*
+ * Find the memory behind @f, and install it under the lock, where nothing sleeps. @w: the walk through the guest's tables
+ * where they are mirrored, NULL where not. The pool is full.
+ */
+static enum vmmu_fault_result map_memory(struct vmmu_vcpu *v, struct vmmu_fault *f, const struct vmmu_gwalk *w)
+{
+	struct vmmu_context *c = v->current_context;
+	enum vmmu_fault_result result = VMMU_FAULT_RETRY;
+	int stop = vmmu_host_fault_in(v, f);
+
+	if (stop)
+		return (enum vmmu_fault_result)stop;
+	vmmu_host_lock_shared(v->vm);
+	if (!vmmu_root_is_obsolete(c) && !vmmu_host_fault_stale(v, f))
+		result = w ? map_shadow_locked(v, c, f, w) : map_direct_locked(v, f);
+	vmmu_host_unlock_shared(v->vm);
+	vmmu_host_fault_release(v, f);
+	return result;
 }
 
 static enum vmmu_fault_result fault_direct(struct vmmu_vcpu *v, struct vmmu_fault *f)
@@ -104,7 +117,8 @@ static enum vmmu_fault_result fault_direct(struct vmmu_vcpu *v, struct vmmu_faul
 		if (result != VMMU_FAULT_RETRY)
 			return result;
 	}
-	return fault_slow(v, f);
+	f->error = vmmu_pool_fill(v);
+	return f->error ? VMMU_FAULT_ERROR : map_memory(v, f, NULL);
 }
 
 /* --- Mirrored tables ------------------------------------------------------------------------ */
@@ -152,30 +166,9 @@ static bool hits_own_table(const struct vmmu_context *c, const struct vmmu_fault
 	return false;
 }
 
-static enum vmmu_fault_result map_shadow_locked(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_fault *f,
-						const struct vmmu_gwalk *w)
-{
-	enum vmmu_fault_result result;
-
-	if (vmmu_root_is_obsolete(c) || vmmu_host_fault_stale(v, f))
-		return VMMU_FAULT_RETRY;
-	if (vmmu_fault_is_write(f) && must_emulate_write(v, f))
-		return VMMU_FAULT_EMULATE;
-	choose_level(v, f);
-	if (f->goal_level > w->level)
-		f->goal_level = w->level;
-	/* Level 3 of a root in PAE form, and what stands in its place, takes no leaves. */
-	if (c->mode.root_level < VMMU_LEVEL_512G && f->goal_level > VMMU_LEVEL_2M)
-		f->goal_level = VMMU_LEVEL_2M;
-	result = vmmu_shadow_map(v, c, f, w);
-	return result;
-}
-
 static enum vmmu_fault_result fault_shadow(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_fault *f)
 {
-	enum vmmu_fault_result result;
 	struct vmmu_gwalk w;
-	int stop;
 
 	switch (walk_guest(v, c, f, &w)) {
 	case VMMU_GWALK_RETRY:
@@ -194,16 +187,7 @@ static enum vmmu_fault_result fault_shadow(struct vmmu_vcpu *v, struct vmmu_cont
 	f->own_table = vmmu_fault_is_write(f) && hits_own_table(c, f, &w);
 	vmmu_make_room(v->vm);
 	f->error = vmmu_pool_fill_shadow(v);
-	if (f->error)
-		return VMMU_FAULT_ERROR;
-	stop = vmmu_host_fault_in(v, f);
-	if (stop)
-		return (enum vmmu_fault_result)stop;
-	vmmu_host_lock_shared(v->vm);
-	result = map_shadow_locked(v, c, f, &w);
-	vmmu_host_unlock_shared(v->vm);
-	vmmu_host_fault_release(v, f);
-	return result;
+	return f->error ? VMMU_FAULT_ERROR : map_memory(v, f, &w);
 }
 
 static void count_result(struct vmmu_vcpu *v, enum vmmu_fault_result result)

@@ -6,12 +6,12 @@
  * memory, logs, toggles NX, splits, collapses, recovers and zaps. Now and then all stand still and everything is
  * compared.
  */
-#include <unistd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 #include "../support/audit.h"
 
 #define GUESTS	3		/* vCPU threads that serve their faults; the one after them never does */
