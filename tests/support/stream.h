@@ -340,6 +340,7 @@ static inline void stream_switch(struct stream *s)
 	unsigned int i;
 	struct machine_vcpu *c = stream_idle_vcpu(s, &i);
 
+	s->busy[i] = true;
 	switch (stream_below(s, 8)) {
 	case 0:
 		vmmu_roots_drop_cached(&c->v, &c->v.l1);
@@ -351,6 +352,7 @@ static inline void stream_switch(struct stream *s)
 		machine_vcpu_switch(c, (int)stream_below(s, 2), stream_one_in(s, 3),
 				    s->m.config.level == 5 && stream_one_in(s, 3) ? 4 : s->m.config.level);
 	}
+	s->busy[i] = false;
 }
 
 static inline void stream_prefetch(struct stream *s)
