@@ -2,7 +2,7 @@
 # The core as a library for user space, and the gates that keep it freestanding and in layers.
 #
 #   make lib            build/lib/libvmmu.a and build/lib/include/vmmu, bound to the simulated machine
-#   make check-gates    layers, symbols, headers; each gate is first shown something that it must refuse
+#   make gates    layers, symbols, headers; each gate is first shown something that it must refuse
 
 BUILD ?= build
 
@@ -23,14 +23,14 @@ $(BUILD)/lib/libvmmu.a: $(LIB_OBJECTS)
 
 -include $(LIB_OBJECTS:.o=.d)
 
-.PHONY: lib check-gates
+.PHONY: lib gates
 lib: $(BUILD)/lib/libvmmu.a ## build the core as a library for user space
 
-check-gates: $(BUILD)/gates/passed ## check layers, symbols and public headers of the core
+gates: $(BUILD)/gates/passed ## check layers, symbols and public headers of the core
 
 $(BUILD)/gates/passed: tests/support/gates.sh $(wildcard include/vmmu/*.h core/*/*.[ch] machine/*.h)
 	@tests/support/gates.sh $(BUILD)/gates
 	@touch $@
 
 # The gates come first.
-check-unit: check-gates
+check-unit: gates
