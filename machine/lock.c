@@ -87,6 +87,34 @@ void machine_spin_init(vmmu_spinlock_t *lock)
 	pthread_mutex_init(&lock->mutex, NULL);
 }
 
+/* The core has two kinds: that of its lists, and one in each shadow page. */
+void machine_spin_lock(vmmu_spinlock_t *lock)
+{
+	bool lists = machine_ram_now && lock == &machine_now()->vm.lists;
+
+	machine_mutex_lock(lists ? MACHINE_LOCK_LISTS : MACHINE_LOCK_PAGE, &lock->mutex);
+}
+
+/* Bit 0 is a bucket's of the index, bit 1 a set's. */
+void machine_bit_lock(uintptr_t *word, int bit)
+{
+	uintptr_t mask = (uintptr_t)1 << bit;
+
+	machine_lock_note(!bit ? MACHINE_LOCK_BUCKET : machine_is_rmap_word(word) ? MACHINE_LOCK_RMAP :
+			  MACHINE_LOCK_PARENTS, word, true);
+	while (__atomic_fetch_or(word, mask, __ATOMIC_ACQUIRE) & mask)
+		sched_yield();
+}
+
+void machine_bit_unlock(uintptr_t *word, int bit)
+{
+	uintptr_t mask = (uintptr_t)1 << bit;
+
+	machine_unlock_note(word);
+	if (!(__atomic_fetch_and(word, ~mask, __ATOMIC_RELEASE) & mask))
+		machine_bug("a lock in a word is given back that is not taken");
+}
+
 void machine_slots_read_lock(struct machine_vm *m)
 {
 	machine_lock_note(MACHINE_LOCK_SLOTS_READ, &m->slots_read, false);

@@ -214,12 +214,34 @@ static int no_memory(struct machine_vm *m, struct vmmu_fault *f, int level)
 }
 
 /* Context: ram_lock. */
-static void look_up(struct machine_vm *m, struct vmmu_fault *f, uint64_t page)
+static void bring_in(struct machine_vm *m, uint64_t page)
 {
 	if (ram_flags(&m->ram, page) & RAM_ABSENT) {
 		machine_ram_move(&m->ram, page, page + 1);
 		ram_set_flags(&m->ram, page, ram_flags(&m->ram, page) & ~RAM_ABSENT);
 	}
+}
+
+void machine_bring_in(struct machine_vm *m, uint64_t page)
+{
+	machine_assert_may_sleep("bring_in");
+	if (!(ram_flags(&m->ram, page) & RAM_ABSENT))
+		return;
+	machine_mutex_lock(MACHINE_LOCK_RAM, &m->ram_lock);
+	bring_in(m, page);
+	machine_mutex_unlock(&m->ram_lock);
+}
+
+bool machine_ready_to_write(struct machine_vm *m, uint64_t page)
+{
+	machine_bring_in(m, page);
+	return !(ram_flags(&m->ram, page) & RAM_COPY_ON_WRITE) || try_copy(m, page);
+}
+
+/* Context: ram_lock. */
+static void look_up(struct machine_vm *m, struct vmmu_fault *f, uint64_t page)
+{
+	bring_in(m, page);
 	f->hva = page;
 	f->pfn = machine_ram_pfn(&m->ram, page);
 	f->writable = !f->slot->read_only && !(ram_flags(&m->ram, page) & RAM_COPY_ON_WRITE);

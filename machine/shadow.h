@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/*
- * The part of the host contract that only shadow pages need. Guests of this machine have direct tables for now: it
- * refuses to prepare for others, and nothing past that refusal is ever called.
- */
+/* The part of the host contract that only shadow pages need. */
 #ifndef VMMU_MACHINE_SHADOW_H
 #define VMMU_MACHINE_SHADOW_H
 
 #include "tables.h"
 #include "vm.h"
 
-static inline int vmmu_host_prepare_shadow(struct vmmu_vm *vm)
-{
-	(void)vm;
-	return VMMU_EOPNOTSUPP;
-}
+static inline int vmmu_host_prepare_shadow(struct vmmu_vm *vm) { return machine_prepare_shadow(machine_of(vm)); }
 
 static inline void *vmmu_host_table_alloc_low(struct vmmu_vm *vm)
 {
 	(void)vm;
-	return machine_table_alloc(true);
+	return machine_table_alloc_low();
 }
 
 static inline uint64_t *vmmu_host_mirror_alloc(void) { return machine_plain_alloc(VMMU_PAGE_SIZE); }
@@ -30,44 +23,45 @@ static inline void vmmu_host_array_free(void *array) { machine_plain_free(array)
 
 static inline void vmmu_host_bit_lock(uintptr_t *word, int bit)
 {
-	while (__atomic_fetch_or(word, (uintptr_t)1 << bit, __ATOMIC_ACQUIRE) >> bit & 1)
-		;
+	VMMU_SCHEDULE_POINT();
+	machine_bit_lock(word, bit);
 }
 
-static inline void vmmu_host_bit_unlock(uintptr_t *word, int bit)
+static inline void vmmu_host_bit_unlock(uintptr_t *word, int bit) { machine_bit_unlock(word, bit); }
+
+/* A slot's words are looked at for its own frames, once they are there. */
+static inline void machine_check_words(const struct vmmu_slot *slot, vmmu_gfn_t gfn)
 {
-	__atomic_fetch_and(word, ~((uintptr_t)1 << bit), __ATOMIC_RELEASE);
+	if (gfn < slot->start || gfn >= slot->end || !slot->records->rmap[0])
+		machine_bug("the words of gfn %#llx are looked for in a slot that has none", (unsigned long long)gfn);
 }
 
 static inline vmmu_entry_set *vmmu_host_slot_rmap(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level)
 {
-	(void)slot, (void)gfn, (void)level;
-	machine_bug("slots have no reverse maps");
-	return NULL;
+	machine_check_words(slot, gfn);
+	return &slot->records->rmap[level - 1][machine_slot_block(slot, gfn, level)];
 }
 
 static inline uint16_t *vmmu_host_slot_track(struct vmmu_slot *slot, vmmu_gfn_t gfn)
 {
-	(void)slot, (void)gfn;
-	machine_bug("slots have no track words");
-	return NULL;
+	machine_check_words(slot, gfn);
+	return &slot->records->track[gfn - slot->start];
 }
 
 static inline int *vmmu_host_slot_disallow(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level)
 {
-	(void)slot, (void)gfn, (void)level;
-	machine_bug("slots have no counts of large pages");
-	return NULL;
+	machine_check_words(slot, gfn);
+	return &slot->records->huge_disallowed[level - 2][machine_slot_block(slot, gfn, level)];
 }
 
 static inline int vmmu_host_gpte_locate_in(struct vmmu_vm *vm, int space, vmmu_gpa_t gpa, struct vmmu_gpte *at)
 {
-	(void)vm, (void)space, (void)gpa, (void)at;
-	return VMMU_EFAULT;
+	return machine_gpte_locate(machine_of(vm), space, gpa, false, at);
 }
 
 static inline int vmmu_host_gpte_read_atomic(const struct vmmu_gpte *at, unsigned int bytes, uint64_t *value)
 {
+	VMMU_SCHEDULE_POINT();
 	*value = bytes == 8 ? __atomic_load_n((uint64_t *)at->host, __ATOMIC_ACQUIRE) :
 			      __atomic_load_n((uint32_t *)at->host, __ATOMIC_ACQUIRE);
 	return VMMU_OK;
@@ -75,13 +69,10 @@ static inline int vmmu_host_gpte_read_atomic(const struct vmmu_gpte *at, unsigne
 
 static inline void vmmu_host_nx_split_count(struct vmmu_vm *vm, int delta)
 {
-	(void)vm, (void)delta;
+	__atomic_fetch_add(&machine_of(vm)->nx_splits, delta, __ATOMIC_RELAXED);
 }
 
-static inline bool vmmu_host_flags_ac(struct vmmu_vcpu *v)
-{
-	(void)v;
-	return false;
-}
+/* EFLAGS.AC. */
+static inline bool vmmu_host_flags_ac(struct vmmu_vcpu *v) { return machine_vcpu_of(v)->ac; }
 
 #endif

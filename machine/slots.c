@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Memslots: looked up without a lock, changed by replacing them, as Linux does it. See vm.h. */
 #include <stdlib.h>
+#include "tables.h"
 #include "vm.h"
 
 static struct vmmu_slot *slot_load(struct machine_vm *m, int space, int id)
@@ -26,24 +27,24 @@ struct vmmu_slot *machine_slot(struct machine_vm *m, int space, int id)
 	return slot_load(m, space, id);
 }
 
-static uint64_t block_of(const struct vmmu_slot *slot, vmmu_gfn_t gfn, int level)
-{
-	return (gfn >> (9 * (level - 1))) - (slot->start >> (9 * (level - 1)));
-}
-
-static uint64_t blocks(const struct vmmu_slot *slot, int level)
-{
-	return block_of(slot, slot->end - 1, level) + 1;
-}
-
 bool machine_slot_huge_disallowed(const struct vmmu_slot *slot, vmmu_gfn_t gfn, int level)
 {
 	if (gfn < slot->start || gfn >= slot->end || level < VMMU_LEVEL_2M || level > VMMU_LEVEL_HUGE_MAX) {
 		machine_bug("gfn %#llx level %d is outside its slot", (unsigned long long)gfn, level);
 		return true;
 	}
-	return __atomic_load_n(&slot->records->huge_disallowed[level - 2][block_of(slot, gfn, level)],
+	return __atomic_load_n(&slot->records->huge_disallowed[level - 2][machine_slot_block(slot, gfn, level)],
 			       __ATOMIC_RELAXED);
+}
+
+/* Reasons against a large page that lie in the slot itself. */
+static int disallowed_at_first(const struct vmmu_slot *slot, uint64_t block, int level)
+{
+	uint64_t size = vmmu_level_frames(level), last = machine_slot_block(slot, slot->end - 1, level);
+
+	return (!block && slot->start % size) + (block == last && slot->end % size) +
+	       /* The page behind a frame has to lie as the frame does. */
+	       ((slot->start ^ slot->page) % size != 0);
 }
 
 static struct machine_slot_records *records_new(const struct vmmu_slot *slot)
@@ -54,24 +55,44 @@ static struct machine_slot_records *records_new(const struct vmmu_slot *slot)
 	r->dirty = calloc((r->frames + 63) / 64 + 1, sizeof(uint64_t));
 	r->copied = calloc(r->frames, sizeof(uint32_t));
 	r->tracked = calloc(r->frames, 1);
+	r->track = calloc(r->frames, sizeof(uint16_t));
 	for (int level = VMMU_LEVEL_2M; level <= VMMU_LEVEL_HUGE_MAX; level++) {
-		uint64_t size = vmmu_level_frames(level), count = blocks(slot, level);
-		uint16_t *disallowed = calloc(count, sizeof(uint16_t));
+		uint64_t count = machine_slot_block(slot, slot->end - 1, level) + 1;
 
-		r->huge_disallowed[level - 2] = disallowed;
-		if (slot->start % size)
-			disallowed[0]++;
-		if (slot->end % size)
-			disallowed[count - 1]++;
-		/* The page behind a frame has to lie as the frame does. */
-		for (uint64_t i = 0; (slot->start ^ slot->page) % size && i < count; i++)
-			disallowed[i]++;
+		r->huge_disallowed[level - 2] = calloc(count, sizeof(int));
+		for (uint64_t i = 0; i < count; i++)
+			r->huge_disallowed[level - 2][i] = disallowed_at_first(slot, i, level);
 	}
 	return r;
 }
 
-static void records_free(struct machine_slot_records *r)
+/* Nobody but machine_track() counts in the words of a slot that has gone. */
+static void check_counts(struct vmmu_slot *slot)
 {
+	struct machine_slot_records *r = slot->records;
+
+	for (uint64_t n = 0; n < r->frames; n++) {
+		if (r->track[n] != r->tracked[n])
+			machine_bug("gfn %#llx still is tracked %u times when its slot goes",
+				    (unsigned long long)(slot->start + n), r->track[n]);
+		for (int level = VMMU_LEVEL_2M; r->tracked[n] && level <= VMMU_LEVEL_HUGE_MAX; level++)
+			r->huge_disallowed[level - 2][machine_slot_block(slot, slot->start + n, level)]--;
+	}
+	for (int level = VMMU_LEVEL_2M; level <= VMMU_LEVEL_HUGE_MAX; level++)
+		for (uint64_t i = 0; i <= machine_slot_block(slot, slot->end - 1, level); i++)
+			if (r->huge_disallowed[level - 2][i] != disallowed_at_first(slot, i, level))
+				machine_bug("%d reasons against a large page of level %d are left in a slot that goes",
+					    r->huge_disallowed[level - 2][i] - disallowed_at_first(slot, i, level), level);
+}
+
+/* @slot with its records as it was when it could still be looked up. */
+static void records_free(struct vmmu_slot *slot)
+{
+	struct machine_slot_records *r = slot->records;
+
+	check_counts(slot);
+	machine_slot_words_free(slot);
+	free(r->track);
 	free(r->dirty);
 	free(r->copied);
 	free(r->tracked);
@@ -89,7 +110,12 @@ static void replace(struct machine_vm *m, int space, int id, const struct vmmu_s
 		copy = malloc(sizeof(*copy));
 		*copy = *slot;
 	}
+	/* Who prepares for shadow pages finds the slot there, or the slot finds that they have been prepared for. */
+	machine_mutex_lock(MACHINE_LOCK_WORDS, &m->words_lock);
+	if (copy && m->shadow_ready && !machine_slot_words(copy))
+		machine_bug("a slot gets no memory for its words");
 	__atomic_store_n(&m->slot[space][id], copy, __ATOMIC_RELEASE);
+	machine_mutex_unlock(&m->words_lock);
 	machine_slots_synchronize(m);
 	free(old);
 }
@@ -107,10 +133,22 @@ static void next_generation(struct machine_vm *m, int space)
 static void count_tracked(struct machine_vm *m, const struct vmmu_slot *slot, vmmu_gfn_t gfn, bool on)
 {
 	__atomic_store_n(&slot->records->tracked[gfn - slot->start], on, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&slot->records->track[gfn - slot->start], (uint16_t)(on ? 1 : -1), __ATOMIC_SEQ_CST);
 	__atomic_fetch_add(&m->slots_tracked, on ? 1 : -1ull, __ATOMIC_RELAXED);
 	for (int level = VMMU_LEVEL_2M; level <= VMMU_LEVEL_HUGE_MAX; level++)
-		__atomic_fetch_add(&slot->records->huge_disallowed[level - 2][block_of(slot, gfn, level)],
-				   (uint16_t)(on ? 1 : -1), __ATOMIC_RELAXED);
+		__atomic_fetch_add(&slot->records->huge_disallowed[level - 2][machine_slot_block(slot, gfn, level)],
+				   on ? 1 : -1, __ATOMIC_RELAXED);
+}
+
+static bool tracked_elsewhere(struct machine_vm *m, vmmu_gfn_t gfn)
+{
+	for (int space = 0; space < MACHINE_SPACES; space++) {
+		struct vmmu_slot *slot = machine_slot_at(m, space, gfn);
+
+		if (slot && __atomic_load_n(&slot->records->tracked[gfn - slot->start], __ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
 }
 
 /* A frame tracked in one address space is tracked in a slot that comes to show it in the other one. */
@@ -119,7 +157,7 @@ static void adopt_tracked(struct machine_vm *m, const struct vmmu_slot *slot)
 	if (!m->slots_tracked)
 		return;
 	for (vmmu_gfn_t gfn = slot->start; gfn < slot->end; gfn++)
-		if (machine_is_tracked(m, gfn))
+		if (tracked_elsewhere(m, gfn))
 			count_tracked(m, slot, gfn, true);
 }
 
@@ -140,6 +178,8 @@ void machine_slot_add(struct machine_vm *m, int space, int id, vmmu_gfn_t start,
 		.id = id, .space = space, .start = start, .end = start + frames, .page = page, .read_only = read_only,
 	};
 
+	if (page + frames > RAM_PAGES - MACHINE_LOW_TABLES)
+		machine_bug("a slot shows pages that are not the guest's");
 	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
 	add_locked(m, &slot);
 	machine_mutex_unlock(&m->slots_lock);
@@ -176,27 +216,25 @@ void machine_slot_delete(struct machine_vm *m, int space, int id)
 		next_generation(m, space);
 		if (m->slots_tracked)
 			__atomic_fetch_sub(&m->slots_tracked, tracked_in(slot.records), __ATOMIC_RELAXED);
-		records_free(slot.records);
+		records_free(&slot);
 	}
 	machine_mutex_unlock(&m->slots_lock);
 }
 
 void machine_slot_move(struct machine_vm *m, int space, int id, vmmu_gfn_t start)
 {
-	struct machine_slot_records *old;
-	struct vmmu_slot slot;
+	struct vmmu_slot slot, old;
 
 	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
 	if (slot_load(m, space, id) && !slot_load(m, space, id)->logs) {
-		slot = invalidate_locked(m, space, id);
-		old = slot.records;
+		old = slot = invalidate_locked(m, space, id);
 		slot.end = start + (slot.end - slot.start);
 		slot.start = start;
 		slot.records = NULL;
 		add_locked(m, &slot);
 		if (m->slots_tracked)
-			__atomic_fetch_sub(&m->slots_tracked, tracked_in(old), __ATOMIC_RELAXED);
-		records_free(old);
+			__atomic_fetch_sub(&m->slots_tracked, tracked_in(old.records), __ATOMIC_RELAXED);
+		records_free(&old);
 	}
 	machine_mutex_unlock(&m->slots_lock);
 }
@@ -206,7 +244,7 @@ void machine_slots_free(struct machine_vm *m)
 	for (int space = 0; space < MACHINE_SPACES; space++)
 		for (int id = 0; id < MACHINE_SLOTS; id++)
 			if (m->slot[space][id]) {
-				records_free(m->slot[space][id]->records);
+				records_free(m->slot[space][id]);
 				free(m->slot[space][id]);
 				m->slot[space][id] = NULL;
 			}
@@ -214,14 +252,14 @@ void machine_slots_free(struct machine_vm *m)
 
 bool machine_is_tracked(struct machine_vm *m, vmmu_gfn_t gfn)
 {
-	if (!__atomic_load_n(&m->slots_tracked, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&m->slots_tracked, __ATOMIC_RELAXED) && !machine_shadow_ready(m))
 		return false;
 	for (int space = 0; space < MACHINE_SPACES; space++)
 		for (int id = 0; id < MACHINE_SLOTS; id++) {
 			struct vmmu_slot *slot = slot_load(m, space, id);
 
 			if (slot && gfn >= slot->start && gfn < slot->end &&
-			    __atomic_load_n(&slot->records->tracked[gfn - slot->start], __ATOMIC_RELAXED))
+			    __atomic_load_n(&slot->records->track[gfn - slot->start], __ATOMIC_SEQ_CST))
 				return true;
 		}
 	return false;

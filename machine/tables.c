@@ -37,7 +37,11 @@ struct table_state {
 uint64_t machine_frame_base;
 static uint64_t (*arena)[VMMU_TABLE_ENTRIES];
 static struct table_state *states;
-static unsigned int touched, free_head;	/* numbers count from 1; 0: none */
+/* Numbers count from 1, the low tables' from MACHINE_TABLES_MAX + 1; 0: none. */
+#define NUMBERS (MACHINE_TABLES_MAX + MACHINE_LOW_TABLES)
+static struct {
+	unsigned int before, count, touched, free_head;
+} pools[2] = { { .count = MACHINE_TABLES_MAX }, { .before = MACHINE_TABLES_MAX, .count = MACHINE_LOW_TABLES } };
 static struct machine_usage usage;
 static long fail_at, allocations, failures;
 static bool fail_later;
@@ -75,19 +79,19 @@ static bool may_allocate(void)
 }
 
 /* Context: arena_lock. Return: number of a free table, or 0. */
-static unsigned int take_free(void)
+static unsigned int take_free(bool low)
 {
-	unsigned int n = free_head;
+	unsigned int n = pools[low].free_head;
 
 	if (!arena) {
-		arena = reserve(MACHINE_TABLES_MAX * sizeof(*arena));
-		states = reserve((MACHINE_TABLES_MAX + 1) * sizeof(*states));
+		arena = reserve(NUMBERS * sizeof(*arena));
+		states = reserve((NUMBERS + 1) * sizeof(*states));
 	}
 	/* The one freed last is used first: an address held too long meets a new owner. */
 	if (n)
-		free_head = states[n].next_free;
-	else if (touched < MACHINE_TABLES_MAX)
-		n = ++touched;
+		pools[low].free_head = states[n].next_free;
+	else if (pools[low].touched < pools[low].count)
+		n = pools[low].before + ++pools[low].touched;
 	return n;
 }
 
@@ -101,15 +105,13 @@ static void check_poison(const uint64_t *table)
 		}
 }
 
-void *machine_table_alloc(bool may_sleep)
+static void *table_alloc(bool low)
 {
 	unsigned int n = 0;
 
-	if (may_sleep)
-		machine_assert_may_sleep("table_alloc");
 	pthread_mutex_lock(&arena_lock);
 	if (may_allocate())
-		n = take_free();
+		n = take_free(low);
 	if (n)
 		usage.tables++;
 	pthread_mutex_unlock(&arena_lock);
@@ -122,13 +124,26 @@ void *machine_table_alloc(bool may_sleep)
 	return arena[n - 1];
 }
 
+void *machine_table_alloc(bool may_sleep)
+{
+	if (may_sleep)
+		machine_assert_may_sleep("table_alloc");
+	return table_alloc(false);
+}
+
+void *machine_table_alloc_low(void)
+{
+	machine_assert_may_sleep("table_alloc_low");
+	return table_alloc(true);
+}
+
 /* Number of the table that holds @pointer, which must be the start of a live one; 0 and a bug if not. */
 static unsigned int number_of(const void *pointer, const char *who)
 {
 	uintptr_t offset = (uintptr_t)pointer - (uintptr_t)arena;
 	unsigned int n = (unsigned int)(offset / VMMU_PAGE_SIZE) + 1;
 
-	if (!arena || offset >= MACHINE_TABLES_MAX * VMMU_PAGE_SIZE || offset % VMMU_PAGE_SIZE ||
+	if (!arena || offset >= NUMBERS * VMMU_PAGE_SIZE || offset % VMMU_PAGE_SIZE ||
 	    !__atomic_load_n(&states[n].live, __ATOMIC_ACQUIRE)) {
 		machine_bug("%s: %p is no table in use", who, pointer);
 		return 0;
@@ -151,8 +166,8 @@ void machine_table_free(void *table)
 		arena[n - 1][i] = POISON;
 	HIDE(arena[n - 1]);
 	pthread_mutex_lock(&arena_lock);
-	states[n].next_free = free_head;
-	free_head = n;
+	states[n].next_free = pools[n > MACHINE_TABLES_MAX].free_head;
+	pools[n > MACHINE_TABLES_MAX].free_head = n;
 	usage.tables--;
 	pthread_mutex_unlock(&arena_lock);
 }
@@ -161,19 +176,27 @@ uint64_t machine_table_hpa(const void *table)
 {
 	unsigned int n = number_of(table, "table_hpa");
 
+	if (n > MACHINE_TABLES_MAX)
+		return (RAM_PAGES - MACHINE_LOW_TABLES + (n - 1 - MACHINE_TABLES_MAX)) << VMMU_PAGE_SHIFT;
 	return (machine_frame_base | (uint64_t)RAM_IMAGES << RAM_PAGES_LG2 | (n - 1)) << VMMU_PAGE_SHIFT;
 }
 
+/* Number less one; NUMBERS or more: none. */
 static uint64_t index_at(uint64_t hpa)
 {
-	return (hpa >> VMMU_PAGE_SHIFT) - (machine_frame_base | (uint64_t)RAM_IMAGES << RAM_PAGES_LG2);
+	uint64_t frame = hpa >> VMMU_PAGE_SHIFT, index;
+
+	if (frame < RAM_PAGES && frame >= RAM_PAGES - MACHINE_LOW_TABLES)
+		return MACHINE_TABLES_MAX + (frame - (RAM_PAGES - MACHINE_LOW_TABLES));
+	index = frame - (machine_frame_base | (uint64_t)RAM_IMAGES << RAM_PAGES_LG2);
+	return index < MACHINE_TABLES_MAX ? index : NUMBERS;
 }
 
 bool machine_table_is_live(uint64_t hpa)
 {
 	uint64_t index = index_at(hpa);
 
-	return arena && index < MACHINE_TABLES_MAX && !(hpa & (VMMU_PAGE_SIZE - 1)) &&
+	return arena && index < NUMBERS && !(hpa & (VMMU_PAGE_SIZE - 1)) &&
 	       __atomic_load_n(&states[index + 1].live, __ATOMIC_ACQUIRE);
 }
 
@@ -249,6 +272,17 @@ void *machine_plain_alloc(size_t bytes)
 	pthread_mutex_lock(&arena_lock);
 	allowed = may_allocate();
 	usage.plain += allowed;
+	pthread_mutex_unlock(&arena_lock);
+	return allowed ? calloc(1, bytes) : NULL;
+}
+
+void *machine_words_alloc(size_t bytes)
+{
+	bool allowed;
+
+	machine_assert_may_sleep("words_alloc");
+	pthread_mutex_lock(&arena_lock);
+	allowed = may_allocate();
 	pthread_mutex_unlock(&arena_lock);
 	return allowed ? calloc(1, bytes) : NULL;
 }

@@ -13,11 +13,14 @@
 struct vmmu_page;
 
 #define MACHINE_TABLES_MAX 65536u
+/* Tables below 4 GiB are the last frames of the first image: no slot shows those pages. */
+#define MACHINE_LOW_TABLES 4096u
 
 /* Physical address bits all frames of this host share; tests of wide addresses set it while nothing is allocated. */
 extern uint64_t machine_frame_base;
 
 void *machine_table_alloc(bool may_sleep);
+void *machine_table_alloc_low(void);
 void machine_table_free(void *table);
 uint64_t machine_table_hpa(const void *table);
 void *machine_table_at(uint64_t hpa);
@@ -31,6 +34,8 @@ void machine_page_free(struct vmmu_page *page);
 /* Zeroed memory that no CPU walks. Context: may sleep; free: any, also NULL. */
 void *machine_plain_alloc(size_t bytes);
 void machine_plain_free(void *memory);
+/* The host's own, for the core: freed by free(), not counted; it fails as others do. */
+void *machine_words_alloc(size_t bytes);
 
 /* What is allocated now, of each kind; tables accounted as in use. */
 struct machine_usage {

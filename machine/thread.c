@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <vmmu/vm.h>
 
 void (*machine_hook)(enum machine_point point);
 void (*machine_on_bug)(const char *what);
@@ -61,15 +62,39 @@ struct machine_thread *machine_thread_become(struct machine_thread *thread)
 	return before;
 }
 
+static bool is_bit_lock(enum machine_lock class)
+{
+	return class >= MACHINE_LOCK_BUCKET && class <= MACHINE_LOCK_RMAP;
+}
+
+/* Sets of parents nest from a lower level to a higher one: level of the page whose set it is. */
+static unsigned int level_of_set(const void *lock)
+{
+	return ((const struct vmmu_page *)((const char *)lock - offsetof(struct vmmu_page, s.parents)))->role.level;
+}
+
+/* May @lock be taken while @held is? */
+static bool in_order(enum machine_lock held_class, const void *held, enum machine_lock class, const void *lock)
+{
+	if (class == MACHINE_LOCK_PARENTS && held_class == class)
+		return level_of_set(held) < level_of_set(lock);
+	if (is_bit_lock(class) && is_bit_lock(held_class))
+		return false;
+	if (class == MACHINE_LOCK_CPU && (held_class == MACHINE_LOCK_BUCKET || held_class == MACHINE_LOCK_PARENTS ||
+					  held_class == MACHINE_LOCK_LISTS))
+		return false;
+	return held_class < class;
+}
+
 void machine_lock_note(enum machine_lock class, const void *lock, bool excl)
 {
 	struct machine_thread *t = machine_self();
 
 	for (unsigned int i = 0; i < t->held; i++)
-		if (t->lock[i].class >= class)
+		if (!in_order(t->lock[i].class, t->lock[i].lock, class, lock))
 			machine_bug("lock of class %d taken while one of class %d is held", class, t->lock[i].class);
 	/* Short locks may be taken inside a read section; what may wait for long may not. */
-	if (t->rcu_depth && class < MACHINE_LOCK_LISTS)
+	if (t->rcu_depth && class < MACHINE_LOCK_PAGE)
 		machine_bug("lock of class %d taken inside an RCU read section", class);
 	if (t->held == MACHINE_HELD_MAX) {
 		machine_bug("too many locks held");
@@ -110,6 +135,16 @@ bool machine_holds_class(enum machine_lock class)
 
 	for (unsigned int i = 0; i < t->held; i++)
 		if (t->lock[i].class == class)
+			return true;
+	return false;
+}
+
+bool machine_holds_from(enum machine_lock class)
+{
+	struct machine_thread *t = machine_self();
+
+	for (unsigned int i = 0; i < t->held; i++)
+		if (t->lock[i].class >= class)
 			return true;
 	return false;
 }

@@ -16,14 +16,21 @@
 enum machine_lock {
 	MACHINE_LOCK_SLOTS = 10,	/* changes of memslots, one at a time */
 	MACHINE_LOCK_SLOTS_READ = 20,	/* the slot read section */
+	MACHINE_LOCK_WORDS = 22,	/* the words of slots that shadow pages need are made */
 	MACHINE_LOCK_CHANGE = 25,	/* changes of the host's memory, one at a time */
 	MACHINE_LOCK_RAM = 30,		/* what stands behind guest memory */
-	MACHINE_LOCK_VM = 40,		/* the core's: see core/base/lock.h */
-	MACHINE_LOCK_LISTS = 50,	/* the core's */
-	MACHINE_LOCK_CPU = 60,		/* a CPU's TLB */
+	/* The core's: see core/base/lock.h. */
+	MACHINE_LOCK_VM = 40,
+	MACHINE_LOCK_PAGE = 50,
+	/* Of the next three one at a time, but for sets of parents, from a lower level to a higher one. */
+	MACHINE_LOCK_BUCKET = 60,
+	MACHINE_LOCK_PARENTS = 61,
+	MACHINE_LOCK_RMAP = 62,
+	MACHINE_LOCK_LISTS = 70,
+	MACHINE_LOCK_CPU = 80,		/* a CPU's TLB: taken by flushes, so not inside bucket, parents and lists */
 };
 
-#define MACHINE_HELD_MAX 8
+#define MACHINE_HELD_MAX 16
 struct machine_thread {
 	unsigned int held;
 	struct {
@@ -51,6 +58,8 @@ void machine_unlock_note(const void *lock);
 enum machine_held { MACHINE_NOT_HELD, MACHINE_HELD_SHARED, MACHINE_HELD_EXCL };
 enum machine_held machine_lock_held(const void *lock);
 bool machine_holds_class(enum machine_lock class);
+/* A lock of this class or a later one: others who play on this thread might wait for it for ever. */
+bool machine_holds_from(enum machine_lock class);
 /* Nothing is held that a sleeper must not hold. */
 void machine_assert_may_sleep(const char *who);
 

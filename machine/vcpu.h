@@ -48,6 +48,7 @@ struct machine_vcpu {
 	int space;
 	bool guest_view;
 	uint8_t level;
+	bool ac;			/* EFLAGS.AC */
 
 	pthread_mutex_t cpu_lock;	/* guards the rest of the hardware's side */
 	bool obsolete;			/* request: drop roots that are obsolete */

@@ -33,6 +33,7 @@ static void init_locks(struct machine_vm *m)
 	pthread_rwlock_init(&m->slots_read, &attr);
 	pthread_rwlockattr_destroy(&attr);
 	pthread_mutex_init(&m->slots_lock, NULL);
+	pthread_mutex_init(&m->words_lock, NULL);
 	pthread_mutex_init(&m->ram_lock, NULL);
 	pthread_mutex_init(&m->change_lock, NULL);
 }
@@ -76,6 +77,8 @@ static void check_all_is_back(struct machine_vm *m)
 		if (m->leaves[level])
 			machine_bug("%ld leaves of level %d are counted in a VM that has gone", m->leaves[level],
 				    level);
+	if (m->nx_splits)
+		machine_bug("%ld tables are counted as made for NX in a VM that has gone", m->nx_splits);
 	if (m->ram.taken)
 		machine_bug("%ld references to frames were not given back", m->ram.taken);
 	if (machine_rcu_waiting())
@@ -96,6 +99,7 @@ void machine_vm_destroy(struct machine_vm *m)
 	pthread_rwlock_destroy(&m->lock);
 	pthread_rwlock_destroy(&m->slots_read);
 	pthread_mutex_destroy(&m->slots_lock);
+	pthread_mutex_destroy(&m->words_lock);
 	pthread_mutex_destroy(&m->ram_lock);
 	pthread_mutex_destroy(&m->change_lock);
 }

@@ -38,8 +38,10 @@ struct machine_slot_records {
 	uint64_t frames;
 	uint64_t *dirty;		/* bit by frame. Atomic */
 	uint32_t *copied;		/* by frame: its version when it was last transferred */
-	uint16_t *huge_disallowed[2];	/* by block of level 2 and 3. Atomic */
-	uint8_t *tracked;		/* by frame. Atomic */
+	int *huge_disallowed[2];	/* by block of level 2 and 3: reasons against a large page. Atomic */
+	uint8_t *tracked;		/* by frame: by machine_track(). Atomic */
+	uint16_t *track;		/* by frame: reasons to keep it from being written unseen. Atomic */
+	vmmu_entry_set *rmap[3];	/* by block of level 1 to 3; NULL until there are shadow pages */
 };
 
 /* Constant once it is published: a change is a new slot with the old records. */
@@ -74,7 +76,10 @@ struct machine_vm {
 	pthread_rwlock_t slots_read;
 	struct vmmu_slot *slot[MACHINE_SPACES][MACHINE_SLOTS];	/* atomic pointers */
 	uint64_t generation[MACHINE_SPACES];	/* atomic */
-	uint64_t slots_tracked;			/* frames that are write-tracked. Atomic */
+	uint64_t slots_tracked;			/* frames that machine_track() tracks. Atomic */
+	pthread_mutex_t words_lock;
+	bool shadow_ready;			/* slots have the words that shadow pages need. [words_lock], atomic */
+	long nx_splits;				/* atomic */
 
 	struct machine_ram ram;
 	pthread_mutex_t ram_lock;		/* look-ups against changes */
@@ -104,6 +109,11 @@ static inline void machine_count(uint64_t *counter)
 /* The memory frames stand for: of the one VM there is. */
 extern struct machine_ram *machine_ram_now;
 
+static inline struct machine_vm *machine_now(void)
+{
+	return (struct machine_vm *)((char *)machine_ram_now - offsetof(struct machine_vm, ram));
+}
+
 void machine_vm_init(struct machine_vm *m, const struct machine_config *config);
 /* Every vCPU is gone. Complains of anything that was not given back. */
 void machine_vm_destroy(struct machine_vm *m);
@@ -123,6 +133,10 @@ void machine_slots_read_lock(struct machine_vm *m);
 void machine_slots_read_unlock(struct machine_vm *m);
 /* Wait for every slot read section that is open now. */
 void machine_slots_synchronize(struct machine_vm *m);
+/* The core's locks. */
+void machine_spin_lock(vmmu_spinlock_t *lock);
+void machine_bit_lock(uintptr_t *word, int bit);
+void machine_bit_unlock(uintptr_t *word, int bit);
 /* Plain locks that the order check knows. */
 void machine_mutex_lock(enum machine_lock class, pthread_mutex_t *mutex);
 void machine_mutex_unlock(pthread_mutex_t *mutex);
@@ -147,6 +161,31 @@ void machine_slots_free(struct machine_vm *m);
 /* Writes to @gfn are the host's business from now on, or no longer, in both address spaces. */
 void machine_track(struct machine_vm *m, vmmu_gfn_t gfn, bool on);
 bool machine_is_tracked(struct machine_vm *m, vmmu_gfn_t gfn);
+
+/* --- shadow.c: the words of slots, and guest tables ------------------------------------------- */
+
+/* All slots have their words on return, and those to come will. Return: VMMU_OK or VMMU_ENOMEM. */
+int machine_prepare_shadow(struct machine_vm *m);
+static inline bool machine_shadow_ready(const struct machine_vm *m)
+{
+	return __atomic_load_n(&m->shadow_ready, __ATOMIC_ACQUIRE);
+}
+
+/* Words for one slot, if it has none. Context: words_lock. Return: false without memory. */
+bool machine_slot_words(const struct vmmu_slot *slot);
+/* The slot has gone: they are free, and as they were made. */
+void machine_slot_words_free(const struct vmmu_slot *slot);
+bool machine_is_rmap_word(const void *word);
+/* Index of @gfn's block among those of its slot. */
+static inline uint64_t machine_slot_block(const struct vmmu_slot *slot, vmmu_gfn_t gfn, int level)
+{
+	return (gfn >> (9 * (level - 1))) - (slot->start >> (9 * (level - 1)));
+}
+
+/* Where the guest entry at @gpa is. @may_sleep: memory that is swapped out comes in. */
+int machine_gpte_locate(struct machine_vm *m, int space, vmmu_gpa_t gpa, bool may_sleep, struct vmmu_gpte *at);
+int machine_gpte_cmpxchg(struct machine_vm *m, int space, const struct vmmu_gpte *at, unsigned int bytes, uint64_t old,
+			 uint64_t value);
 
 /* --- log.c: the dirty log --------------------------------------------------------------------- */
 
@@ -188,6 +227,10 @@ int machine_fault_in(struct machine_vm *m, struct vmmu_fault *f, int level);
 int machine_pfns_atomic(struct machine_vm *m, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool write, vmmu_pfn_t *pfns,
 			int count);
 void machine_fault_release(struct machine_vm *m, struct vmmu_fault *f);
+/* Memory that is swapped out comes in. Context: ram_lock is not held. */
+void machine_bring_in(struct machine_vm *m, uint64_t page);
+/* The host is about to write @page itself: what is to be copied first is. Return: false if somebody else changes memory. */
+bool machine_ready_to_write(struct machine_vm *m, uint64_t page);
 
 /* --- cpu.c -------------------------------------------------------------------------------------- */
 

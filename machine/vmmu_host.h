@@ -38,7 +38,7 @@ static inline void vmmu_host_spin_unlock(vmmu_spinlock_t *lock) { machine_mutex_
 static inline void vmmu_host_spin_lock(vmmu_spinlock_t *lock)
 {
 	VMMU_SCHEDULE_POINT();
-	machine_mutex_lock(MACHINE_LOCK_LISTS, &lock->mutex);
+	machine_spin_lock(lock);
 }
 
 static inline void vmmu_host_lock_shared(struct vmmu_vm *vm)
@@ -82,7 +82,11 @@ static inline void vmmu_host_flush_all(struct vmmu_vm *vm) { machine_flush(machi
 
 static inline void vmmu_host_flush_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end)
 {
-	machine_flush(machine_of(vm), start, end);
+	/* Translations of shadow pages are by other addresses than frames. */
+	if (machine_shadow_ready(machine_of(vm)))
+		machine_flush(machine_of(vm), 0, ~0ull);
+	else
+		machine_flush(machine_of(vm), start, end);
 }
 
 static inline void vmmu_host_kick_obsolete_roots(struct vmmu_vm *vm) { machine_kick_obsolete_roots(machine_of(vm)); }
@@ -198,16 +202,7 @@ static inline uint64_t vmmu_host_memtype(struct vmmu_vcpu *v, vmmu_gfn_t gfn, bo
 
 static inline int vmmu_host_gpte_locate(struct vmmu_vcpu *v, vmmu_gpa_t gpa, struct vmmu_gpte *at)
 {
-	struct vmmu_slot *slot = vmmu_host_vcpu_slot(v, gpa >> VMMU_PAGE_SHIFT);
-
-	if (!slot || slot->invalid)
-		return VMMU_EFAULT;
-	at->host = (char *)machine_ram_content(&machine_of(v->vm)->ram,
-					       machine_slot_page(slot, gpa >> VMMU_PAGE_SHIFT)) +
-		   (gpa & (VMMU_PAGE_SIZE - 1));
-	at->gpa = gpa;
-	at->writable = !slot->read_only;
-	return VMMU_OK;
+	return machine_gpte_locate(machine_of(v->vm), machine_vcpu_of(v)->space, gpa, true, at);
 }
 
 static inline int vmmu_host_gpte_read(const struct vmmu_gpte *at, unsigned int bytes, uint64_t *value)
@@ -222,21 +217,7 @@ static inline int vmmu_host_gpte_read(const struct vmmu_gpte *at, unsigned int b
 static inline int vmmu_host_gpte_cmpxchg(struct vmmu_vcpu *v, const struct vmmu_gpte *at, unsigned int bytes,
 					 uint64_t old, uint64_t new_value)
 {
-	struct vmmu_slot *slot = vmmu_host_vcpu_slot(v, at->gpa >> VMMU_PAGE_SHIFT);
-	uint32_t narrow = (uint32_t)old;
-	bool done;
-
-	if (bytes == 8)
-		done = __atomic_compare_exchange_n((uint64_t *)at->host, &old, new_value, false, __ATOMIC_SEQ_CST,
-						   __ATOMIC_SEQ_CST);
-	else
-		done = __atomic_compare_exchange_n((uint32_t *)at->host, &narrow, (uint32_t)new_value, false,
-						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-	if (!done)
-		return VMMU_EAGAIN;
-	if (slot)
-		machine_mark_dirty(machine_of(v->vm), slot, at->gpa >> VMMU_PAGE_SHIFT);
-	return VMMU_OK;
+	return machine_gpte_cmpxchg(machine_of(v->vm), machine_vcpu_of(v)->space, at, bytes, old, new_value);
 }
 
 static inline vmmu_gpa_t vmmu_host_translate_nested(struct vmmu_vcpu *v, vmmu_gpa_t gpa, uint64_t pf,

@@ -90,6 +90,129 @@ static void test_locks(void **state)
 	end();
 }
 
+/* The core's short locks, in every wrong order: base/lock.h. */
+static void test_order_of_short_locks(void **state)
+{
+	static uintptr_t bucket;
+	static struct vmmu_page low, high;
+	vmmu_entry_set *rmap;
+
+	(void)state;
+	begin();
+	assert_int_equal(machine_prepare_shadow(&m), VMMU_OK);
+	low.role.level = 1;
+	high.role.level = 2;
+	vmmu_host_spin_init(&low.s.lock);
+	vmmu_host_spin_init(&high.s.lock);
+	machine_slots_read_lock(&m);
+	rmap = vmmu_host_slot_rmap(machine_slot_at(&m, 0, GFN), GFN, 1);
+	assert_true(machine_is_rmap_word(rmap));
+	assert_false(machine_is_rmap_word(&low.s.parents));
+
+	/* As the core takes them. */
+	vmmu_host_spin_lock(&low.s.lock);
+	vmmu_host_bit_lock(&low.s.parents, 1);
+	vmmu_host_bit_lock(&high.s.parents, 1);
+	vmmu_host_spin_lock(&m.vm.lists);
+	vmmu_host_spin_unlock(&m.vm.lists);
+	COMPLAINS("lock of class", vmmu_host_bit_lock(rmap, 1));
+	COMPLAINS("lock of class", vmmu_host_bit_lock(&bucket, 0));
+	COMPLAINS("lock of class", machine_flush(&m, 0, 1));
+	vmmu_host_bit_unlock(&high.s.parents, 1);
+	vmmu_host_bit_unlock(&low.s.parents, 1);
+	COMPLAINS("lock of class", vmmu_host_spin_lock(&high.s.lock));
+	COMPLAINS("lock of class", machine_lock_shared(&m));
+	vmmu_host_bit_lock(rmap, 1);
+	machine_flush(&m, 0, 1);
+	COMPLAINS("lock of class", vmmu_host_spin_lock(&high.s.lock));
+	vmmu_host_bit_unlock(rmap, 1);
+	vmmu_host_spin_unlock(&low.s.lock);
+
+	vmmu_host_bit_lock(&high.s.parents, 1);
+	COMPLAINS("lock of class", vmmu_host_bit_lock(&low.s.parents, 1));
+	vmmu_host_bit_unlock(&high.s.parents, 1);
+	vmmu_host_bit_lock(&bucket, 0);
+	COMPLAINS("lock of class", vmmu_host_bit_lock(&low.s.parents, 1));
+	COMPLAINS("lock of class", machine_flush(&m, 0, 1));
+	vmmu_host_bit_unlock(&bucket, 0);
+	COMPLAINS("does not hold", vmmu_host_bit_unlock(&bucket, 0));
+	vmmu_host_spin_lock(&m.vm.lists);
+	COMPLAINS("lock of class", machine_flush(&m, 0, 1));
+	COMPLAINS("lock of class", vmmu_host_bit_lock(&bucket, 0));
+	vmmu_host_spin_unlock(&m.vm.lists);
+	machine_slots_read_unlock(&m);
+	end();
+}
+
+/* Slots there are and slots to come have their words, and are looked at when they go. */
+static void test_words(void **state)
+{
+	struct vmmu_slot *slot;
+	vmmu_entry_set *rmap;
+
+	(void)state;
+	begin();
+	slot = machine_slot(&m, 0, 0);
+	COMPLAINS("has none", vmmu_host_slot_rmap(slot, GFN, 1));
+	machine_fail_at(1, false);
+	assert_int_equal(machine_prepare_shadow(&m), VMMU_ENOMEM);
+	machine_self()->held = 0;
+	assert_int_equal(machine_prepare_shadow(&m), VMMU_OK);
+	machine_slot_add(&m, 1, 3, 0x1003, 0x400, 0x1003, false);
+	slot = machine_slot(&m, 1, 3);
+	COMPLAINS("has none", vmmu_host_slot_track(slot, 0x1403));
+	rmap = vmmu_host_slot_rmap(slot, 0x1402, 2);
+	assert_ptr_equal(vmmu_host_slot_rmap(slot, 0x1003, 2) + 2, rmap);
+	assert_true(machine_slot_huge_disallowed(slot, 0x1003, 2));
+	assert_false(machine_slot_huge_disallowed(slot, 0x1200, 2));
+	++*vmmu_host_slot_disallow(slot, 0x1200, 2);
+	assert_true(machine_slot_huge_disallowed(slot, 0x1200, 2));
+	--*vmmu_host_slot_disallow(slot, 0x1200, 2);
+	machine_slots_read_lock(&m);
+	assert_false(machine_is_tracked(&m, 0x1010));
+	++*vmmu_host_slot_track(slot, 0x1010);
+	assert_true(machine_is_tracked(&m, 0x1010));
+	--*vmmu_host_slot_track(slot, 0x1010);
+	machine_slots_read_unlock(&m);
+	end();
+
+#define LEFT_BEHIND(word, statement) do { \
+	begin(); \
+	assert_int_equal(machine_prepare_shadow(&m), VMMU_OK); \
+	slot = machine_slot(&m, 0, 0); \
+	statement; \
+	COMPLAINS(word, machine_slots_free(&m)); \
+	statement##_UNDONE; \
+	end(); \
+} while (0)
+#define REACH *(uint64_t *)vmmu_host_slot_rmap(slot, GFN, 1) = 8
+#define REACH_UNDONE *(uint64_t *)vmmu_host_slot_rmap(slot, GFN, 1) = 0
+#define TRACK ++*vmmu_host_slot_track(slot, GFN)
+#define TRACK_UNDONE --*vmmu_host_slot_track(slot, GFN)
+#define COUNT ++*vmmu_host_slot_disallow(slot, GFN, 2)
+#define COUNT_UNDONE --*vmmu_host_slot_disallow(slot, GFN, 2)
+	LEFT_BEHIND("reverse map", REACH);
+	LEFT_BEHIND("still is tracked", TRACK);
+	LEFT_BEHIND("reasons against", COUNT);
+}
+
+/* A root in PAE form, with 32 bits for its address, is made, and all that hangs on it is given back. */
+static void test_low_table(void **state)
+{
+	void *low = machine_table_alloc_low(), *other;
+
+	(void)state;
+	assert_true(machine_table_hpa(low) < 1ull << 32);
+	assert_ptr_equal(machine_table_at(machine_table_hpa(low)), low);
+	other = machine_table_alloc(true);
+	assert_true(machine_table_hpa(other) >> 32);
+	machine_table_free(low);
+	COMPLAINS("no table in use", machine_table_hpa(low));
+	assert_ptr_equal(machine_table_alloc_low(), low);
+	machine_table_free(low);
+	machine_table_free(other);
+}
+
 static struct vmmu_rcu call;
 static unsigned int called;
 static void callback(struct vmmu_rcu *rcu) { (void)rcu; called++; }
@@ -284,6 +407,7 @@ int main(void)
 		cmocka_unit_test(test_locks), cmocka_unit_test(test_grace_period), cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_audit), cmocka_unit_test(test_cpu), cmocka_unit_test(test_walker),
 		cmocka_unit_test(test_lost_write),
+		cmocka_unit_test(test_order_of_short_locks), cmocka_unit_test(test_words), cmocka_unit_test(test_low_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
