@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+"""Guest kernels of our own: how they are built, and with what parameters they are run."""
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bed import BedError, Job
+from bed.places import BUILD
+
+FOLDER = Path(__file__).parent
+LIBRARY = FOLDER / "lib"
+FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
+         "-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-nostdlib", "-static", "-no-pie",
+         "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,max-page-size=4096", "-Wl,--no-warn-rwx-segments"]
+SHARED = ("print.c", "report.c", "loader.c", "memory.c")
+OWN = {64: ("boot.S", "vectors.S", "trap.c", "smp.c"), 32: ("boot32.S", "trap32.c")}
+QEMU = "qemu-system-x86_64 -L /usr/share/qemu -accel kvm -cpu host -nodefaults -display none -no-reboot " \
+       "-device isa-debug-exit,iobase=0xf4,iosize=4 -debugcon stdio"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A kernel with parameters.
+
+    kernel: NAME of NAME.c, or of a folder of .c and .S files. append: its command line. memory: MiB. limit: seconds by
+    the host's clock. bits: 32 or 64. options: more arguments of QEMU. default: part of the suites.
+    """
+    name: str
+    kernel: str
+    append: str = ""
+    cpus: int = 1
+    memory: int = 128
+    limit: int = 60
+    bits: int = 64
+    options: str = ""
+    default: bool = True
+
+
+RUNS = {run.name: run for run in (
+    Run("guest-library", "selftest", cpus=2),
+)}
+
+
+def build_kernel(kernel, bits):
+    """Compile a kernel into build/guests; returns the path of the file for QEMU's -kernel."""
+    made = BUILD / "guests" / f"{kernel}-{bits}"
+    own = FOLDER / kernel
+    sources = [FOLDER / f"{kernel}.c"] if not own.is_dir() else sorted([*own.glob("*.c"), *own.glob("*.S")])
+    library = [LIBRARY / name for name in (*OWN[bits], *SHARED)]
+    inputs = [*sources, *LIBRARY.iterdir(), *own.glob("*.h"), FOLDER / "kernels.py"]
+    if made.exists() and made.stat().st_mtime > max(path.stat().st_mtime for path in inputs):
+        return made
+    made.parent.mkdir(parents=True, exist_ok=True)
+    elf, log = made.with_suffix(".elf"), made.with_suffix(".log")
+    red_zone = ["-mno-red-zone"] if bits == 64 else []
+    commands = [["gcc", f"-m{bits}", *FLAGS, *red_zone, "-T", LIBRARY / "kernel.ld", "-I", LIBRARY, "-I", own, "-o", elf,
+                 *library, *sources],
+                # QEMU's multiboot loader takes 32-bit files only.
+                ["objcopy", "-O", "elf32-i386", elf, made]]
+    with open(log, "wb") as errors:
+        for command in commands:
+            if subprocess.run(command, stdout=errors, stderr=errors, check=False).returncode:
+                raise BedError(f"the guest kernel {kernel} does not compile", log)
+    return made
+
+
+def qemu_arguments(run):
+    """What QEMU is told beside QEMU and the kernel's path, as shell text."""
+    return f"-smp {run.cpus} -m {run.memory} -append '{run.append}' {run.options}".rstrip()
+
+
+def prepare_guests(runs, image):
+    """Put the kernels of these Runs into a host's image; returns the Jobs."""
+    if runs:
+        image.add_qemu()
+    return [_job(run, image) for run in runs]
+
+
+def _job(run, image):
+    """One Job. QEMU's exit status tells the kernel's: 2 * status + 1."""
+    packed = f"guests/{run.kernel}-{run.bits}"
+    image.add_file(build_kernel(run.kernel, run.bits), packed)
+    return Job(run.name, f"{QEMU} -kernel /{packed} {qemu_arguments(run)}\n"
+                         "case $? in 1) exit 0 ;; 5) exit 4 ;; *) exit 1 ;; esac\n", run.limit)
+
+
+def default_runs(pattern_filter):
+    """The Runs that belong to every suite, of the names that pattern_filter() leaves."""
+    return [RUNS[name] for name in pattern_filter([run.name for run in RUNS.values() if run.default])]
