@@ -45,6 +45,7 @@ static struct {
 static struct machine_usage usage;
 static long fail_at, allocations, failures;
 static bool fail_later;
+bool machine_tables_fresh;
 static pthread_mutex_t arena_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void *reserve(size_t bytes)
@@ -88,10 +89,10 @@ static unsigned int take_free(bool low)
 		states = reserve((NUMBERS + 1) * sizeof(*states));
 	}
 	/* The one freed last is used first: an address held too long meets a new owner. */
-	if (n)
+	if (n && !machine_tables_fresh)
 		pools[low].free_head = states[n].next_free;
-	else if (pools[low].touched < pools[low].count)
-		n = pools[low].before + ++pools[low].touched;
+	else
+		n = pools[low].touched < pools[low].count ? pools[low].before + ++pools[low].touched : 0;
 	return n;
 }
 

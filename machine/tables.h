@@ -12,13 +12,20 @@
 
 struct vmmu_page;
 
+/* A program may ask for fewer of both. */
+#ifndef MACHINE_TABLES_MAX
 #define MACHINE_TABLES_MAX 65536u
+#endif
 /* Tables below 4 GiB are the last frames of the first image: no slot shows those pages. */
+#ifndef MACHINE_LOW_TABLES
 #define MACHINE_LOW_TABLES 4096u
+#endif
 
 /* Physical address bits all frames of this host share; tests of wide addresses set it while nothing is allocated. */
 extern uint64_t machine_frame_base;
 
+/* No table is used a second time: an address held too long is that of a freed table for ever. */
+extern bool machine_tables_fresh;
 void *machine_table_alloc(bool may_sleep);
 void *machine_table_alloc_low(void);
 void machine_table_free(void *table);

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Scenes on direct tables. */
+#include "scene.h"
+
+static const struct machine_config legacy = {
+	.phys_bits = 48, .level = 4, .huge_level_max = 2, .root_cache = 4, .seed = 1,
+};
+static const struct machine_config prefetching = {
+	.phys_bits = 48, .level = 4, .huge_level_max = 2, .root_cache = 4, .prefetch = 4, .seed = 1,
+};
+static const struct machine_config ept_pml = {
+	.ept = true, .ad = true, .pml = true, .phys_bits = 46, .level = 4, .huge_level_max = 2, .root_cache = 4, .seed = 1,
+};
+static const struct machine_config ept_no_ad = {
+	.ept = true, .phys_bits = 46, .level = 4, .huge_level_max = 2, .root_cache = 4, .seed = 1,
+};
+
+/* --- What threads do ---------------------------------------------------------------------------- */
+
+static void read0(void) { scene_access(0, GFN, 0); }
+static void write0(void) { scene_access(0, GFN, VMMU_PF_W); }
+static void fetch0(void) { scene_access(0, GFN, VMMU_PF_F); }
+static void write1(void) { scene_access(1, GFN, VMMU_PF_W); }
+static void read1(void) { scene_access(1, GFN, 0); }
+static void write1_near(void) { scene_access(1, GFN + 1, VMMU_PF_W); }
+static void fetch1(void) { scene_access(1, GFN, VMMU_PF_F); }
+
+static void with_slots(void (*what)(void))
+{
+	machine_slots_read_lock(&m);
+	what();
+	machine_slots_read_unlock(&m);
+}
+
+static void with_slots_lock(void (*what)(void))
+{
+	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m.slots_lock);
+	what();
+	machine_mutex_unlock(&m.slots_lock);
+}
+
+static void collapse_in(void) { vmmu_collapse_slot(&m.vm, slot()); }
+static void collapse(void) { with_slots(collapse_in); }
+static void split_in(void) { vmmu_split_range(&m.vm, slot(), GFN, GFN + 1, 1); }
+static void split(void) { with_slots(split_in); }
+static void recover_in(void) { vmmu_nx_recover(&m.vm, 8); }
+static void recover(void) { with_slots(recover_in); }
+static void zap_fast_in(void) { vmmu_zap_all_fast(&m.vm); }
+static void zap_fast(void) { with_slots_lock(zap_fast_in); }
+
+static void zap_range_in(void)
+{
+	machine_lock_excl(&m);
+	vmmu_zap_range(&m.vm, GFN, GFN + 1);
+	machine_unlock_excl(&m);
+}
+
+static void zap_range(void) { with_slots(zap_range_in); }
+
+static void age(void)
+{
+	machine_slots_read_lock(&m);
+	machine_lock_shared(&m);
+	vmmu_age_range(&m.vm, 0, GFN, GFN + 1);
+	machine_unlock_shared(&m);
+	machine_slots_read_unlock(&m);
+}
+
+static void harvest(void) { machine_log_harvest(&m, 0, 0, GFN - START, false); }
+static void log_start(void) { machine_log_start(&m, 0, 0, MACHINE_LOG_PLAIN); }
+static void move(void) { machine_change(&m, GFN, GFN + 1, MACHINE_MOVE, VMMU_YIELD_ALLOWED); }
+static void make_2m(void) { machine_change(&m, GFN, GFN + 1, MACHINE_MAKE_2M, VMMU_YIELD_NEVER); }
+static void copy_on_write(void) { machine_change(&m, GFN, GFN + 1, MACHINE_PROTECT, VMMU_YIELD_NEVER); }
+static void replace(void) { machine_replace(&m, GFN); }
+static void track(void) { machine_track(&m, GFN, true); }
+static void delete(void) { machine_slot_delete(&m, 0, 0); }
+static void untrack(void) { machine_track(&m, GFN, false); }
+static void zap_near_in(void)
+{
+	machine_lock_excl(&m);
+	vmmu_zap_range(&m.vm, GFN & ~3ull, GFN | 3);
+	machine_unlock_excl(&m);
+}
+static void zap_near(void) { with_slots(zap_near_in); }
+static void move_near(void) { machine_change(&m, GFN + 1, GFN + 2, MACHINE_MOVE, VMMU_YIELD_ALLOWED); }
+
+/* A nested guest has roots of its own. */
+static void look_nested(unsigned int vcpu)
+{
+	machine_vcpu_switch(m.vcpu[vcpu], 0, true, 4);
+	scene_access(vcpu, GFN, 0);
+}
+
+static void switch_back_and_forth(unsigned int vcpu)
+{
+	look_nested(vcpu);
+	machine_vcpu_switch(m.vcpu[vcpu], 0, false, 4);
+	scene_access(vcpu, GFN, VMMU_PF_W);
+}
+
+static void look_nested0(void) { look_nested(0); }
+static void look_nested1(void) { look_nested(1); }
+static void switch0(void) { switch_back_and_forth(0); }
+static void switch1(void) { switch_back_and_forth(1); }
+
+static void prefetch0(void) { machine_prefetch(m.vcpu[0], GFN); }
+static void nx_on(void) { machine_set_nx(&m, true); }
+
+/* --- What there is at the beginning --------------------------------------------------------------- */
+
+static void touch(uint64_t pf)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		scene_access(i, GFN, pf);
+		scene_access(i, GFN + 1, 0);
+	}
+}
+
+static void empty(void) { scene_begin(&legacy); }
+static void near_there(void) { empty(); scene_access(0, GFN + 1, 0); }
+static void near_prefetching(void) { scene_begin(&prefetching); scene_access(0, GFN + 16, 0); }
+static void seen(void) { empty(); touch(0); }
+static void written(void) { empty(); touch(VMMU_PF_W); }
+static void written_no_ad(void) { scene_begin(&ept_no_ad); touch(VMMU_PF_W); }
+static void aged_no_ad(void) { written_no_ad(); age(); }
+static void logged(void) { written(); log_start(); }
+static void logged_written(void) { logged(); touch(VMMU_PF_W); }
+static void logged_no_ad(void) { written_no_ad(); log_start(); touch(0); age(); }
+static void logged_pml(void) { scene_begin(&ept_pml); touch(VMMU_PF_W); log_start(); }
+static void written_pml(void) { logged_pml(); touch(VMMU_PF_W); }
+static void large_empty(void) { empty(); make_2m(); }
+static void large(void) { large_empty(); touch(VMMU_PF_W); }
+static void large_logged(void) { large(); log_start(); }
+static void small_over_large(void) { large(); split(); }
+static void hole_over_large(void) { small_over_large(); zap_range(); }
+static void nx_empty(void) { empty(); nx_on(); make_2m(); }
+static void nx_large(void) { nx_empty(); touch(VMMU_PF_W); }
+static void nx_small(void) { nx_empty(); touch(VMMU_PF_F); touch(VMMU_PF_W); }
+static void cow(void) { seen(); copy_on_write(); touch(0); }
+static void tracked(void) { written(); track(); touch(0); }
+
+#define SCENE(title, state, ...) { .name = title, .prepare = state, .thread = { __VA_ARGS__ }, .check = scene_check }
+static const struct scene all[] = {
+	SCENE("fault, fault", empty, write0, write1),
+	SCENE("read, fault", near_there, read0, write1),
+	SCENE("fault, fault near", empty, write0, write1_near),
+	SCENE("fault, fault, fault near", near_there, write0, write1, write1_near),
+	SCENE("fault, fault large", large_empty, write0, write1_near),
+	SCENE("fault, zap range", written, write0, zap_range),
+	SCENE("fault, zap range, empty", near_there, write0, zap_range),
+	SCENE("fault, fault, zap range", near_there, write0, write1, zap_range),
+	SCENE("fault, move", near_there, write0, move),
+	SCENE("fault, move, mapped", written, write0, move),
+	SCENE("fault, fault, move", near_there, write0, write1, move),
+	SCENE("fault, copy on write", seen, write0, copy_on_write),
+	SCENE("copy on write by two", cow, write0, write1),
+	SCENE("fault, replace", written, write0, replace),
+	SCENE("fault, make large", written, write0, make_2m),
+	SCENE("fault, zap all", written, write0, zap_fast),
+	SCENE("fault, zap all, empty", near_there, write0, zap_fast),
+	SCENE("root switch, zap all", written, switch0, zap_fast),
+	SCENE("root switch by two", written, switch0, switch1),
+	SCENE("root switch by two, zap all", written, look_nested0, look_nested1, zap_fast),
+	SCENE("zap all, zap all", written, zap_fast, zap_fast),
+	SCENE("fault, zap all, move", near_there, write0, zap_fast, move),
+	SCENE("fault, slot goes", written, write0, delete),
+	SCENE("fault, slot goes, empty", near_there, write0, delete),
+	SCENE("fast fault, age", aged_no_ad, write0, age),
+	SCENE("fast fault, fast fault", aged_no_ad, write0, write1),
+	SCENE("fast fault, age, move", aged_no_ad, write0, age, move),
+	SCENE("fault, age", near_there, write0, age),
+	SCENE("fault, age, mapped", seen, write0, age),
+	SCENE("age, move", written, age, move),
+	SCENE("write, begin of log", written, write0, log_start),
+	SCENE("fault, begin of log", near_there, write0, log_start),
+	SCENE("fast fault, harvest", logged, write0, harvest),
+	SCENE("write, harvest", logged_written, write0, harvest),
+	SCENE("fast fault of two, harvest", logged, write0, write1, harvest),
+	SCENE("fast fault, harvest, age", logged_no_ad, write0, harvest, age),
+	SCENE("fast fault, move, logged", logged, write0, move),
+	SCENE("CPU's log, harvest", logged_pml, write0, harvest),
+	SCENE("CPU's log, harvest, written", written_pml, write0, harvest),
+	SCENE("CPU's log of two, harvest", written_pml, write0, write1_near, harvest),
+	SCENE("write, track", written, write0, track),
+	SCENE("fault, track", near_there, write0, track),
+	SCENE("fast fault, track", logged, write0, track),
+	SCENE("write, untrack", tracked, write0, untrack),
+	SCENE("split, write", large, split, write0),
+	SCENE("split, split", large, split, split),
+	SCENE("split, move", large, split, move),
+	SCENE("split by fault, harvest", large_logged, write0, harvest),
+	SCENE("split by two faults", large_logged, write0, write1_near),
+	SCENE("collapse, write", small_over_large, collapse, write0),
+	SCENE("collapse, fault", hole_over_large, collapse, write0),
+	SCENE("collapse, age", small_over_large, collapse, age),
+	SCENE("collapse, collapse", small_over_large, collapse, collapse),
+	SCENE("collapse, split", small_over_large, collapse, split),
+	SCENE("large leaf over table, write near", hole_over_large, write0, write1_near),
+	SCENE("large leaf over table, by two", hole_over_large, write0, read1),
+	SCENE("large leaf over table, age", hole_over_large, write0, age),
+	SCENE("large leaf over table, split", hole_over_large, write0, split),
+	SCENE("large leaf over table, zap all", hole_over_large, write0, zap_fast),
+	SCENE("fetch, NX recovery", nx_small, fetch0, recover),
+	SCENE("fetch of large, NX recovery", nx_large, fetch0, recover),
+	SCENE("fetch of large, by two", nx_large, fetch0, fetch1),
+	SCENE("NX recovery, write", nx_small, recover, write0),
+	SCENE("NX recovery, move", nx_small, recover, move),
+	SCENE("NX recovery by two", nx_small, recover, recover),
+	SCENE("NX recovery, zap all", nx_small, recover, zap_fast),
+	SCENE("NX recovery, collapse", nx_small, recover, collapse),
+	SCENE("NX begins, fetch", large, nx_on, fetch0),
+	SCENE("prefetch, zap all", near_prefetching, write0, zap_fast),
+	SCENE("prefetch, zap range", near_prefetching, write0, zap_near),
+	SCENE("prefetch, move near", near_prefetching, write0, move_near),
+	SCENE("prefetch, fault near", near_prefetching, write0, write1_near),
+	SCENE("prefetch, begin of log", near_prefetching, write0, log_start),
+	SCENE("prefetch for guest, move", near_there, prefetch0, move),
+	SCENE("prefetch for guest, fault", near_there, prefetch0, write1),
+};
+
+const struct scene *direct_scene(unsigned int n)
+{
+	return n < sizeof(all) / sizeof(all[0]) ? &all[n] : NULL;
+}
