@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
-# What commands of selftests.list use; each undoes itself when the test ends.
+# What commands of selftests.list use; all but vendor_parameters undo themselves when the test ends.
+
+# vendor_parameters MODULE NAME=VALUE...: have the vendor module loaded with these parameters.
+vendor_parameters() {
+    module=$1
+    shift
+    loaded=/bed/modules/$module.loaded
+    [ -e $loaded ] && [ "$(cat $loaded)" = "$*" ] && return
+    rmmod $module && insmod /bed/modules/$module.ko "$@" || exit 1
+    echo "$*" > $loaded
+}
 
 # hugepages N: reserve N huge pages of 2 MiB.
 hugepages() {

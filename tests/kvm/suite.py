@@ -2,7 +2,7 @@
 """KVM's selftests and our checks of the modules in one host, each beside what the distribution's KVM does."""
 import argparse
 import fnmatch
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bed import Host, Image, run_jobs
@@ -23,13 +23,25 @@ class SeparateSlabs:
         return super().launch(initramfs, f"{append} slab_nomerge")
 
 
+@dataclass(frozen=True)
+class Variant:
+    """More selftests of a suite, for which the vendor module is loaded anew with these parameters.
+
+    label: told apart by this, behind a test's name. selftests, record: as of Suite.
+    """
+    label: str
+    parameters: str
+    selftests: str
+    record: str
+
+
 @dataclass
 class Suite:
     """What `make COMMAND` runs.
 
     folder: holds the other files. selftests: which. record: what the distribution's KVM makes of them. checks: {name of
-    a script in checks/: more arguments of check_job()}. scenarios: names in bed/scenarios/. records_surface: the
-    distribution's surface is recorded here.
+    a script in checks/: more arguments of check_job()}. variants: run last. scenarios: names in bed/scenarios/.
+    records_surface: the distribution's surface is recorded here.
     """
     command: str
     host: Host
@@ -38,6 +50,7 @@ class Suite:
     record: str
     selftests: str = "selftests.list"
     checks: dict[str, dict] = field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
     scenarios: tuple[str, ...] = ()
     records_surface: bool = False
 
@@ -56,15 +69,19 @@ class Suite:
         """Run everything whose name fits; returns the exit status."""
         work = self._work()
         verdict = Verdict(work / "console.log")
-        stock = read_stock(self.folder / self.record)
+        stock = {}
+        for record in (self.record, *(variant.record for variant in self.variants)):
+            stock |= read_stock(self.folder / record)
         if kvm == "vmmu" and fnmatch.fnmatch("symbols", only):
             verdict.add_list("symbols", symbols_missing())
         checks = [check_job(name, self.host.vendor, **more) for name, more in self.checks.items()]
         checks = [job for job in checks if fnmatch.fnmatch(job.name, only)]
         selftests = [job for job in selftest_jobs(self.folder / self.selftests) if fnmatch.fnmatch(job.name, only)]
-        image = self._image(kvm, checks, selftests)
+        variants = [job for variant in self.variants for job in self._variant_jobs(variant)
+                    if fnmatch.fnmatch(job.name, only)]
+        image = self._image(kvm, checks, [*selftests, *variants])
         scenarios = prepare_scenarios(fnmatch.filter(self.scenarios, only), image, work)
-        for outcome in run_jobs(self.host, image, [*checks, *selftests, *scenarios], work):
+        for outcome in run_jobs(self.host, image, [*checks, *selftests, *scenarios, *variants], work):
             verdict.add(outcome, stock.get(outcome.job.name))
             if outcome.job.name == "surface" and outcome.ok:
                 verdict.add_list("surface, compared", surface_missing(surface_lines(outcome)))
@@ -74,18 +91,31 @@ class Suite:
         """Run the selftests with the distribution's KVM, and record what comes of them, and its surface."""
         work = self._work()
         selftests = selftest_jobs(self.folder / self.selftests)
+        variants = [self._variant_jobs(variant) for variant in self.variants]
         checks = [check_job("surface", self.host.vendor)] if self.records_surface else []
-        image = self._image("stock", checks, selftests)
+        jobs = [*checks, *selftests, *sum(variants, [])]
+        image = self._image("stock", checks, jobs[len(checks):])
         outcomes = []
         verdict = Verdict(work / "console.log")
-        for outcome in run_jobs(self.host, image, [*checks, *selftests], work):
+        for outcome in run_jobs(self.host, image, jobs, work):
             verdict.add(outcome)
             outcomes.append(outcome)
         command = f"make {self.command}-stock"
         if self.records_surface:
             write_surface(command, kernel_release(), surface_lines(outcomes.pop(0)))
-        write_stock(self.folder / self.record, self.selftests, command, self.host, kernel_release(), outcomes)
+        tables = [(self.record, self.selftests, len(selftests))]
+        tables += [(variant.record, variant.selftests, len(jobs)) for variant, jobs in zip(self.variants, variants)]
+        for record, tests, count in tables:
+            write_stock(self.folder / record, tests, command, self.host, kernel_release(), outcomes[:count])
+            del outcomes[:count]
         return verdict.close()
+
+    def _variant_jobs(self, variant):
+        """The selftests of a Variant."""
+        module = self.host.vendor.replace("-", "_")
+        load = f". /selftests/selftests.sh\nvendor_parameters {module} {variant.parameters}\n"
+        return [replace(job, name=f"{job.name} {variant.label}", script=load + job.script)
+                for job in selftest_jobs(self.folder / variant.selftests)]
 
     def _image(self, kvm, checks, selftests):
         """What the host needs for these jobs."""
