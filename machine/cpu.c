@@ -33,16 +33,43 @@ static void tlb_drop(struct machine_vcpu *c, vmmu_gfn_t gfn)
 			c->walk[i].root = 0;
 }
 
-static bool allows(const struct cpu_translation *t, uint64_t pf)
+vmmu_gfn_t machine_cpu_frame(const struct machine_vcpu *c, uint64_t addr)
 {
+	unsigned int bits = c->linear && c->root_level == 3 ? 32 : 12 + 9 * (unsigned int)c->root_level;
+
+	return c->linear ? (addr & ((1ull << bits) - 1)) >> VMMU_PAGE_SHIFT : addr >> VMMU_PAGE_SHIFT;
+}
+
+/* CR0.WP is set whatever the guest says. */
+static bool allows_linear(const struct machine_vcpu *c, const struct cpu_translation *t, uint64_t pf)
+{
+	if ((pf & VMMU_PF_W) && !t->write)
+		return false;
+	if ((pf & VMMU_PF_F) && !t->exec)
+		return false;
+	if (pf & VMMU_PF_U)
+		return t->user;
+	if (!t->user)
+		return true;
+	return pf & VMMU_PF_F ? !c->smep : !c->smap || c->ac;
+}
+
+bool machine_cpu_allows(const struct machine_vcpu *c, const struct cpu_translation *t, uint64_t pf)
+{
+	if (c->linear)
+		return allows_linear(c, t, pf);
+	/* Nested: every access is a user's. Of EPT U says that the access reads as well. */
+	if (!t->user || (c->m->config.ept && (pf & VMMU_PF_U) && !t->read))
+		return false;
 	if (pf & VMMU_PF_W)
 		return t->write;
 	return pf & VMMU_PF_F ? t->exec : t->read;
 }
 
 /* The access itself, by a translation. Nothing may lead to a frame that no longer stands behind its page. */
-static void touch(struct machine_vcpu *c, const struct cpu_translation *t, vmmu_gfn_t gfn, uint64_t pf)
+static void touch(struct machine_vcpu *c, const struct cpu_translation *t, uint64_t addr, uint64_t pf)
 {
+	vmmu_gfn_t gfn = machine_cpu_frame(c, addr);
 	bool current;
 	uint64_t page = machine_ram_page_of(&c->m->ram, t->pfn + (gfn - t->gfn), &current);
 
@@ -51,11 +78,15 @@ static void touch(struct machine_vcpu *c, const struct cpu_translation *t, vmmu_
 			    (unsigned long long)(t->pfn + (gfn - t->gfn)), (unsigned long long)gfn);
 	if (c->m->config.encrypted && t->encrypted == !!(ram_flags(&c->m->ram, page) & RAM_DEVICE))
 		machine_bug("gfn %#llx: encryption is wrong", (unsigned long long)gfn);
+	if (c->mirrors)
+		machine_guest_check(c, addr, pf, page);
 	if (!(pf & VMMU_PF_W))
 		return;
 	if (ram_flags(&c->m->ram, page) & RAM_COPY_ON_WRITE)
 		machine_bug("a CPU writes to a page that is to be copied first, gfn %#llx", (unsigned long long)gfn);
 	machine_ram_written(&c->m->ram, page, c->space);
+	if (c->g.store_bytes)
+		machine_store(c->m, page, (unsigned int)(addr & 0xfff), c->g.store_value, c->g.store_bytes, true);
 }
 
 /* Where a walk begins: at the root, or at any table that the CPU remembers. */
@@ -73,7 +104,12 @@ static struct cpu_walk walk_start(struct machine_vcpu *c, vmmu_gfn_t gfn)
 static enum cpu_result fault(struct machine_vcpu *c, vmmu_gfn_t gfn, uint64_t pf, enum walker_result why)
 {
 	tlb_drop(c, gfn);
-	c->error = pf | (c->m->config.ept ? 0 : VMMU_PF_U);
+	/* Of an EPT violation the host takes "read" for U. */
+	c->error = pf;
+	if (c->m->config.ept)
+		c->error |= pf & (VMMU_PF_W | VMMU_PF_F) ? 0 : VMMU_PF_U;
+	else if (!c->linear)
+		c->error |= VMMU_PF_U;
 	if (why == WALKER_DENIED)
 		c->error |= VMMU_PF_P;
 	if (why == WALKER_RESERVED)
@@ -83,20 +119,21 @@ static enum cpu_result fault(struct machine_vcpu *c, vmmu_gfn_t gfn, uint64_t pf
 }
 
 /* Context: cpu_lock. */
-static enum cpu_result access_locked(struct machine_vcpu *c, vmmu_gfn_t gfn, uint64_t pf)
+static enum cpu_result access_locked(struct machine_vcpu *c, uint64_t addr, uint64_t pf)
 {
+	vmmu_gfn_t gfn = machine_cpu_frame(c, addr);
 	struct cpu_translation *t, fresh;
 	enum walker_result walked;
 
 	if (c->obsolete || !c->root)
 		return CPU_REQUEST;
 	t = machine_random_below(&c->random, 8) ? tlb_find(c, gfn) : NULL;
-	if (t && allows(t, pf) && (!(pf & VMMU_PF_W) || t->dirty || (c->m->config.ept && !c->m->config.ad))) {
-		touch(c, t, gfn, pf);
+	if (t && machine_cpu_allows(c, t, pf) && (!(pf & VMMU_PF_W) || t->dirty || (c->m->config.ept && !c->ad))) {
+		touch(c, t, addr, pf);
 		return CPU_DONE;
 	}
 	/* Too few rights: a CPU may fault at once, or look again. */
-	if (t && !allows(t, pf) && !machine_random_below(&c->random, 4))
+	if (t && !machine_cpu_allows(c, t, pf) && !machine_random_below(&c->random, 4))
 		return fault(c, gfn, pf, WALKER_DENIED);
 	do {
 		struct cpu_walk start = walk_start(c, gfn);
@@ -108,18 +145,22 @@ static enum cpu_result access_locked(struct machine_vcpu *c, vmmu_gfn_t gfn, uin
 	if (walked != WALKER_OK)
 		return fault(c, gfn, pf, walked);
 	c->tlb[machine_random_below(&c->random, CPU_TLB)] = fresh;
-	touch(c, &fresh, gfn, pf);
+	touch(c, &fresh, addr, pf);
 	return CPU_DONE;
 }
 
-enum cpu_result machine_cpu_access(struct machine_vcpu *c, vmmu_gpa_t gpa, uint64_t pf)
+enum cpu_result machine_cpu_access(struct machine_vcpu *c, vmmu_gpa_t addr, uint64_t pf)
 {
 	enum cpu_result result;
 
+	if (c->m->oracle)
+		machine_slots_read_lock(c->m);
 	machine_mutex_lock(MACHINE_LOCK_CPU, &c->cpu_lock);
 	c->accesses++;
-	result = access_locked(c, gpa >> VMMU_PAGE_SHIFT, pf);
+	result = access_locked(c, addr, pf);
 	machine_mutex_unlock(&c->cpu_lock);
+	if (c->m->oracle)
+		machine_slots_read_unlock(c->m);
 	return result;
 }
 
@@ -172,6 +213,39 @@ static void check_frame(struct machine_vcpu *c, const struct cpu_translation *t,
 		machine_bug("a CPU may write gfn %#llx and must not", (unsigned long long)gfn);
 }
 
+/* May the VM's space @space write to @page of the host's by any of its frames? */
+static bool is_writable_anywhere(struct machine_vm *m, int space, uint64_t page)
+{
+	for (int id = 0; id < MACHINE_SLOTS; id++) {
+		struct vmmu_slot *slot = machine_slot(m, space, id);
+
+		if (slot && !slot->invalid && !slot->read_only && page >= slot->page &&
+		    page - slot->page < slot->end - slot->start &&
+		    !machine_is_tracked(m, slot->start + (page - slot->page)))
+			return true;
+	}
+	return false;
+}
+
+/* A translation from tables that mirror a guest's: of which frame of the guest's is not to be seen in it. */
+static void check_mirrored(struct machine_vcpu *c, const struct cpu_translation *t, int space)
+{
+	uint64_t frames = vmmu_level_frames(t->level), step = frames > 1 ? frames / 2 - 1 : 1;
+
+	for (uint64_t n = 0; n < frames; n += step) {
+		bool current;
+		uint64_t page = machine_ram_page_of(&c->m->ram, t->pfn + n, &current);
+
+		if (!current)
+			machine_bug("a CPU holds address %#llx -> frame %#llx, which has gone",
+				    (unsigned long long)(t->gfn << VMMU_PAGE_SHIFT), (unsigned long long)(t->pfn + n));
+		if (t->write && ((ram_flags(&c->m->ram, page) & RAM_COPY_ON_WRITE) ||
+				 !is_writable_anywhere(c->m, space, page)))
+			machine_bug("a CPU may write at address %#llx, page %#llx of the host's, and must not",
+				    (unsigned long long)(t->gfn << VMMU_PAGE_SHIFT), (unsigned long long)page);
+	}
+}
+
 static void check_translation(struct machine_vcpu *c, const struct cpu_translation *t, int space)
 {
 	uint64_t frames = vmmu_level_frames(t->level);
@@ -208,7 +282,9 @@ void machine_cpu_check(struct machine_vcpu *c)
 	for (unsigned int i = 0; i < CPU_TLB; i++) {
 		const struct vmmu_page *root = root_of(c, c->tlb[i].root);
 
-		if (root)
+		if (root && root->shadow)
+			check_mirrored(c, &c->tlb[i], (int)root->role.space);
+		else if (root)
 			check_translation(c, &c->tlb[i], (int)root->role.space);
 	}
 	for (unsigned int i = 0; i < CPU_WALKS; i++)

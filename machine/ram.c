@@ -2,6 +2,7 @@
 /* See ram.h. */
 #include "ram.h"
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include "tables.h"
 #include "thread.h"
@@ -149,15 +150,24 @@ uint64_t machine_ram_check_told(struct machine_ram *ram, uint64_t start, uint64_
 	return lost;
 }
 
+uint64_t machine_ram_page_of_content(const void *content)
+{
+	uint64_t page;
+
+	memcpy(&page, (const char *)content + 4096, sizeof(page));
+	return page;
+}
+
 void *machine_ram_content(struct machine_ram *ram, uint64_t page)
 {
 	void *content = __atomic_load_n(&ram->content[page], __ATOMIC_ACQUIRE), *fresh;
 
 	if (content)
 		return content;
-	fresh = calloc(1, 4096);
+	fresh = calloc(1, 4096 + sizeof(page));
 	if (!fresh)
 		abort();
+	memcpy((char *)fresh + 4096, &page, sizeof(page));
 	if (__atomic_compare_exchange_n(&ram->content[page], &content, fresh, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_ACQUIRE)) {
 		__atomic_fetch_add(&ram->contents, 1, __ATOMIC_RELAXED);

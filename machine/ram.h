@@ -74,5 +74,7 @@ uint64_t machine_ram_check_told(struct machine_ram *ram, uint64_t start, uint64_
 
 /* 4096 bytes. */
 void *machine_ram_content(struct machine_ram *ram, uint64_t page);
+/* And back. */
+uint64_t machine_ram_page_of_content(const void *content);
 
 #endif

@@ -2,6 +2,7 @@
 /* What slots keep for shadow pages, and guest memory that holds guest tables. See vm.h. */
 #include <stdlib.h>
 #include <vmmu/walk.h>
+#include "oracle.h"
 #include "tables.h"
 #include "vm.h"
 
@@ -108,7 +109,21 @@ int machine_prepare_shadow(struct machine_vm *m)
 
 /* --- Guest tables ------------------------------------------------------------------------------ */
 
-int machine_gpte_locate(struct machine_vm *m, int space, vmmu_gpa_t gpa, bool may_sleep, struct vmmu_gpte *at)
+int machine_gpte_read(const struct vmmu_gpte *at, unsigned int bytes, bool may_sleep, uint64_t *value)
+{
+	struct machine_vm *m = machine_now();
+	uint64_t page = machine_ram_page_of_content((char *)at->host - (at->gpa & (VMMU_PAGE_SIZE - 1)));
+
+	if (may_sleep)
+		machine_bring_in(m, page);
+	else if (ram_flags(&m->ram, page) & RAM_ABSENT)
+		return VMMU_EFAULT;
+	*value = bytes == 8 ? __atomic_load_n((uint64_t *)at->host, __ATOMIC_ACQUIRE) :
+			      __atomic_load_n((uint32_t *)at->host, __ATOMIC_ACQUIRE);
+	return VMMU_OK;
+}
+
+int machine_gpte_locate(struct machine_vm *m, int space, vmmu_gpa_t gpa, struct vmmu_gpte *at)
 {
 	struct vmmu_slot *slot = machine_slot_at(m, space, gpa >> VMMU_PAGE_SHIFT);
 	uint64_t page;
@@ -116,10 +131,6 @@ int machine_gpte_locate(struct machine_vm *m, int space, vmmu_gpa_t gpa, bool ma
 	if (!slot || slot->invalid)
 		return VMMU_EFAULT;
 	page = machine_slot_page(slot, gpa >> VMMU_PAGE_SHIFT);
-	if (may_sleep)
-		machine_bring_in(m, page);
-	else if (ram_flags(&m->ram, page) & RAM_ABSENT)
-		return VMMU_EFAULT;
 	at->host = (char *)machine_ram_content(&m->ram, page) + (gpa & (VMMU_PAGE_SIZE - 1));
 	at->gpa = gpa;
 	at->writable = !slot->read_only;
@@ -147,6 +158,8 @@ int machine_gpte_cmpxchg(struct machine_vm *m, int space, const struct vmmu_gpte
 						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	if (!done)
 		return VMMU_EAGAIN;
+	if (m->oracle)
+		oracle_flags_set(m->oracle, page, (unsigned int)(at->gpa & (VMMU_PAGE_SIZE - 1)));
 	machine_mutex_lock(MACHINE_LOCK_RAM, &m->ram_lock);
 	__atomic_fetch_add(&m->ram.version[space][page], 1, __ATOMIC_RELAXED);
 	machine_mutex_unlock(&m->ram_lock);

@@ -56,15 +56,13 @@ static inline int *vmmu_host_slot_disallow(struct vmmu_slot *slot, vmmu_gfn_t gf
 
 static inline int vmmu_host_gpte_locate_in(struct vmmu_vm *vm, int space, vmmu_gpa_t gpa, struct vmmu_gpte *at)
 {
-	return machine_gpte_locate(machine_of(vm), space, gpa, false, at);
+	return machine_gpte_locate(machine_of(vm), space, gpa, at);
 }
 
 static inline int vmmu_host_gpte_read_atomic(const struct vmmu_gpte *at, unsigned int bytes, uint64_t *value)
 {
 	VMMU_SCHEDULE_POINT();
-	*value = bytes == 8 ? __atomic_load_n((uint64_t *)at->host, __ATOMIC_ACQUIRE) :
-			      __atomic_load_n((uint32_t *)at->host, __ATOMIC_ACQUIRE);
-	return VMMU_OK;
+	return machine_gpte_read(at, bytes, false, value);
 }
 
 static inline void vmmu_host_nx_split_count(struct vmmu_vm *vm, int delta)

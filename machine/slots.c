@@ -2,7 +2,7 @@
 /* Memslots: looked up without a lock, changed by replacing them, as Linux does it. See vm.h. */
 #include <stdlib.h>
 #include "tables.h"
-#include "vm.h"
+#include "vcpu.h"
 
 static struct vmmu_slot *slot_load(struct machine_vm *m, int space, int id)
 {
@@ -115,6 +115,7 @@ static void replace(struct machine_vm *m, int space, int id, const struct vmmu_s
 	if (copy && m->shadow_ready && !machine_slot_words(copy))
 		machine_bug("a slot gets no memory for its words");
 	__atomic_store_n(&m->slot[space][id], copy, __ATOMIC_RELEASE);
+	machine_guest_slots_changed(m);
 	machine_mutex_unlock(&m->words_lock);
 	machine_slots_synchronize(m);
 	free(old);
@@ -167,8 +168,10 @@ static void add_locked(struct machine_vm *m, struct vmmu_slot *slot)
 		slot->records = records_new(slot);
 		adopt_tracked(m, slot);
 	}
+	slot->announced = false;
 	replace(m, slot->space, slot->id, slot);
 	next_generation(m, slot->space);
+	__atomic_store_n(&slot_load(m, slot->space, slot->id)->announced, true, __ATOMIC_RELEASE);
 }
 
 void machine_slot_add(struct machine_vm *m, int space, int id, vmmu_gfn_t start, uint64_t frames, uint64_t page,

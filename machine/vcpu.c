@@ -16,7 +16,10 @@ struct machine_vcpu *machine_vcpu_add(struct machine_vm *m)
 	pthread_mutex_init(&c->cpu_lock, NULL);
 	vmmu_vcpu_init(&c->v, &m->vm);
 	m->vcpu[m->vcpus++] = c;
-	machine_vcpu_switch(c, 0, false, c->level);
+	if (m->config.shadow)
+		machine_guest_set_regs(c, &(struct machine_regs){ .cr0 = 0 }, 0);
+	else
+		machine_vcpu_switch(c, 0, false, c->level);
 	return c;
 }
 
@@ -26,14 +29,27 @@ void machine_vcpu_remove(struct machine_vm *m)
 
 	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
 	machine_vcpu_sync_log(c);
-	machine_mutex_unlock(&m->slots_lock);
 	vmmu_vcpu_destroy(&c->v);
+	machine_mutex_unlock(&m->slots_lock);
 	pthread_mutex_destroy(&c->cpu_lock);
 	free(c);
 }
 
-/* Tell the CPU where to walk from. */
-static void load_root(struct machine_vcpu *c)
+/* Where the CPU reads the four uppermost entries into registers. Context: cpu_lock. */
+static void load_pdptes(struct machine_vcpu *c)
+{
+	const uint64_t *table = machine_table_at(c->root);
+
+	if (c->root >> 32)
+		machine_bug("the root of a guest in PAE form is at %#llx", (unsigned long long)c->root);
+	for (unsigned int i = 0; i < 4; i++) {
+		c->pdpte[i] = __atomic_load_n(&table[i], __ATOMIC_ACQUIRE);
+		if ((c->pdpte[i] & 1) && (c->pdpte[i] >> 52 || (c->pdpte[i] & 0x1e6)))
+			machine_bug("PDPTE %u has reserved bits: %#llx", i, (unsigned long long)c->pdpte[i]);
+	}
+}
+
+void machine_vcpu_load_root(struct machine_vcpu *c)
 {
 	struct vmmu_context *x = c->v.current_context;
 	vmmu_hpa_t root = vmmu_root_hpa(x);
@@ -41,11 +57,18 @@ static void load_root(struct machine_vcpu *c)
 	machine_mutex_lock(MACHINE_LOCK_CPU, &c->cpu_lock);
 	c->root = root == VMMU_HPA_INVALID ? 0 : root;
 	c->root_level = x->role.level;
+	c->mirrors = x->shadow;
+	c->linear = c->m->config.shadow;
+	c->ad = c->m->config.ad && !(x->shadow && x->role.ad_off);
+	c->smep = x->mode.smep;
+	c->smap = x->mode.smap;
+	if (c->root && c->linear && c->root_level == 3)
+		load_pdptes(c);
 	machine_mutex_unlock(&c->cpu_lock);
 }
 
 /* The log of the CPU says nothing of address spaces: what it holds is handed over before it looks elsewhere. */
-static void drain_log(struct machine_vcpu *c)
+void machine_vcpu_drain_log(struct machine_vcpu *c)
 {
 	if (!c->m->config.pml)
 		return;
@@ -56,12 +79,33 @@ static void drain_log(struct machine_vcpu *c)
 
 void machine_vcpu_switch(struct machine_vcpu *c, int space, bool guest_view, int level)
 {
-	drain_log(c);
+	machine_vcpu_drain_log(c);
 	c->space = space;
 	c->guest_view = guest_view;
 	c->level = (uint8_t)level;
 	vmmu_context_switch(&c->v, c->v.current_context, vmmu_role_direct(level, space, guest_view), 0);
-	load_root(c);
+	machine_vcpu_load_root(c);
+}
+
+/* A root, and nothing older than this moment in it where it mirrors. */
+static int make_root(struct machine_vcpu *c)
+{
+	uint64_t time = c->m->oracle ? oracle_tick(c->m->oracle) : 0;
+	struct vmmu_context *x = c->v.current_context;
+
+	machine_guest_before_load(c);
+	machine_slots_read_lock(c->m);
+	c->last_error = vmmu_root_load(&c->v);
+	if (!c->last_error)
+		vmmu_sync(&c->v, x);
+	machine_slots_read_unlock(c->m);
+	if (c->last_error)
+		return c->last_error;
+	/* The root's memory may have been another root's, with translations of it still in the TLB. */
+	machine_cpu_flush(c, vmmu_root_hpa(x), 0, ~0ull);
+	machine_guest_is_flushed(c, time);
+	machine_vcpu_load_root(c);
+	return VMMU_OK;
 }
 
 int machine_vcpu_load(struct machine_vcpu *c)
@@ -74,19 +118,13 @@ int machine_vcpu_load(struct machine_vcpu *c)
 	c->obsolete = false;
 	machine_mutex_unlock(&c->cpu_lock);
 	if (obsolete) {
+		machine_slots_read_lock(c->m);
 		vmmu_roots_drop_obsolete(&c->v, &c->v.l1);
 		vmmu_roots_drop_obsolete(&c->v, &c->v.nested);
-		load_root(c);
+		machine_slots_read_unlock(c->m);
+		machine_vcpu_load_root(c);
 	}
-	if (vmmu_root_hpa(x) != VMMU_HPA_INVALID)
-		return VMMU_OK;
-	c->last_error = vmmu_root_load(&c->v);
-	if (c->last_error)
-		return c->last_error;
-	/* The root's memory may have been another root's, with translations of it still in the TLB. */
-	machine_cpu_flush(c, vmmu_root_hpa(x), 0, ~0ull);
-	load_root(c);
-	return VMMU_OK;
+	return vmmu_root_hpa(x) != VMMU_HPA_INVALID ? VMMU_OK : make_root(c);
 }
 
 void machine_vcpu_sync_log(struct machine_vcpu *c)
@@ -102,31 +140,49 @@ void machine_vcpu_sync_log(struct machine_vcpu *c)
 	machine_mutex_unlock(&c->cpu_lock);
 }
 
+/* The host writes for the guest, and tells the core. Context: slots. Return: false while somebody else changes memory. */
+static bool emulate_write(struct machine_vcpu *c, const struct vmmu_slot *slot, vmmu_gpa_t gpa)
+{
+	uint64_t page = machine_slot_page(slot, gpa >> VMMU_PAGE_SHIFT);
+	struct machine_vm *m = c->m;
+
+	if (!machine_ready_to_write(m, page))
+		return false;
+	machine_mutex_lock(MACHINE_LOCK_RAM, &m->ram_lock);
+	__atomic_fetch_add(&m->ram.version[c->space][page], 1, __ATOMIC_RELAXED);
+	if (c->g.store_bytes)
+		machine_store(m, page, (unsigned int)(gpa & (VMMU_PAGE_SIZE - 1)), c->g.store_value, c->g.store_bytes, true);
+	machine_mutex_unlock(&m->ram_lock);
+	machine_mark_dirty(m, slot, gpa >> VMMU_PAGE_SHIFT);
+	vmmu_guest_written(&m->vm, c->g.store_bytes ? gpa : gpa & ~7ull, c->g.store_bytes ? c->g.store_bytes : 8);
+	return true;
+}
+
 /* The host carries the access out itself. Context: slots. */
-static enum machine_access_result emulate(struct machine_vcpu *c, vmmu_gfn_t gfn, uint64_t pf)
+static enum machine_access_result emulate(struct machine_vcpu *c, uint64_t addr, uint64_t pf)
 {
 	struct machine_vm *m = c->m;
-	struct vmmu_slot *slot = machine_slot_at(m, c->space, gfn);
-	uint64_t page;
+	struct vmmu_slot *slot;
+	vmmu_gpa_t gpa = machine_guest_translate(c, addr, pf);
 
 	machine_count(&m->emulated);
+	if (gpa == VMMU_GPA_INVALID)
+		return c->g.injected.race ? MACHINE_ACCESS_DONE : MACHINE_ACCESS_INJECTED;
+	slot = machine_slot_at(m, c->space, gpa >> VMMU_PAGE_SHIFT);
 	if (!slot || slot->invalid) {
 		machine_count(&m->mmio);
 		return MACHINE_ACCESS_MMIO;
 	}
-	page = machine_slot_page(slot, gfn);
 	if (!(pf & VMMU_PF_W) || slot->read_only)
 		return MACHINE_ACCESS_EMULATED;
-	machine_mutex_lock(MACHINE_LOCK_RAM, &m->ram_lock);
-	__atomic_fetch_add(&m->ram.version[c->space][page], 1, __ATOMIC_RELAXED);
-	machine_mutex_unlock(&m->ram_lock);
-	machine_mark_dirty(m, slot, gfn);
-	return MACHINE_ACCESS_EMULATED;
+	return emulate_write(c, slot, gpa) ? MACHINE_ACCESS_EMULATED : MACHINE_ACCESS_DONE;
 }
 
 /* Context: slots. Return: VALID to emulate, or what else the entry is. */
 static enum vmmu_mmio_result look_at_mmio(struct machine_vcpu *c, vmmu_gpa_t gpa)
 {
+	bool mirrors = c->v.current_context->shadow;
+	struct vmmu_slot *slot;
 	enum vmmu_mmio_result found;
 	unsigned int access;
 	vmmu_gfn_t gfn;
@@ -136,10 +192,15 @@ static enum vmmu_mmio_result look_at_mmio(struct machine_vcpu *c, vmmu_gpa_t gpa
 	if (found == VMMU_MMIO_BUG)
 		machine_bug("gpa %#llx: entry %#llx has reserved bits set", (unsigned long long)gpa,
 			    (unsigned long long)spte);
-	if ((found == VMMU_MMIO_VALID || found == VMMU_MMIO_STALE) && gfn != gpa >> VMMU_PAGE_SHIFT)
+	if (found == VMMU_MMIO_VALID && mirrors && !machine_guest_may_find(c, gpa, gfn))
+		machine_bug("the MMIO entry at %#llx says gfn %#llx, which the guest's tables do not give",
+			    (unsigned long long)gpa, (unsigned long long)gfn);
+	if ((found == VMMU_MMIO_VALID || found == VMMU_MMIO_STALE) && !mirrors && gfn != gpa >> VMMU_PAGE_SHIFT)
 		machine_bug("the MMIO entry at gpa %#llx says gfn %#llx", (unsigned long long)gpa,
 			    (unsigned long long)gfn);
-	if (found == VMMU_MMIO_VALID && machine_slot_at(c->m, c->space, gfn))
+	slot = found == VMMU_MMIO_VALID ? machine_slot_at(c->m, c->space, gfn) : NULL;
+	/* One that is being added can be seen before the generation says so. */
+	if (slot && __atomic_load_n(&slot->announced, __ATOMIC_ACQUIRE))
 		machine_bug("an MMIO entry where memory is: gfn %#llx", (unsigned long long)gfn);
 	return found;
 }
@@ -152,7 +213,7 @@ static enum machine_access_result serve(struct machine_vcpu *c, vmmu_gpa_t gpa, 
 	if (c->error & VMMU_PF_RSVD) {
 		switch (look_at_mmio(c, gpa)) {
 		case VMMU_MMIO_VALID:
-			return emulate(c, gpa >> VMMU_PAGE_SHIFT, pf);
+			return emulate(c, gpa, pf);
 		case VMMU_MMIO_STALE:
 			break;
 		default:
@@ -169,36 +230,43 @@ static enum machine_access_result serve(struct machine_vcpu *c, vmmu_gpa_t gpa, 
 	case VMMU_FAULT_SPURIOUS:
 		return MACHINE_ACCESS_DONE;
 	case VMMU_FAULT_EMULATE:
-		return emulate(c, gpa >> VMMU_PAGE_SHIFT, pf);
+		return emulate(c, gpa, pf);
+	case VMMU_FAULT_INJECT:
+		if (!c->v.current_context->shadow)
+			machine_bug("a direct fault was said to be the guest's");
+		c->g.injected = f.guest;
+		return MACHINE_ACCESS_INJECTED;
 	case VMMU_FAULT_ERROR:
 		c->last_error = f.error;
 		return MACHINE_ACCESS_NO_MEMORY;
 	default:
-		machine_bug("a direct fault was said to be the guest's");
+		machine_bug("a fault came to nothing");
 		return MACHINE_ACCESS_DONE;
 	}
 }
 
-enum machine_access_result machine_access(struct machine_vcpu *c, vmmu_gpa_t gpa, uint64_t pf, unsigned int rounds)
+enum machine_access_result machine_access(struct machine_vcpu *c, vmmu_gpa_t addr, uint64_t pf, unsigned int rounds)
 {
 	enum machine_access_result served;
 
 	for (unsigned int round = 0; round < rounds; round++) {
-		if (machine_vcpu_load(c))
-			return MACHINE_ACCESS_NO_MEMORY;
-		switch (machine_cpu_access(c, gpa, pf)) {
+		int err = machine_vcpu_load(c);
+
+		if (err)
+			return err == VMMU_EFAULT ? MACHINE_ACCESS_NO_ROOT : MACHINE_ACCESS_NO_MEMORY;
+		switch (machine_cpu_access(c, addr, pf)) {
 		case CPU_DONE:
 			if (round > c->rounds_max)
 				c->rounds_max = round;
 			return MACHINE_ACCESS_DONE;
 		case CPU_LOG_FULL:
-			drain_log(c);
+			machine_vcpu_drain_log(c);
 			break;
 		case CPU_REQUEST:
 			break;
 		case CPU_FAULT:
 			machine_slots_read_lock(c->m);
-			served = serve(c, gpa, pf);
+			served = serve(c, addr, pf);
 			machine_slots_read_unlock(c->m);
 			if (served != MACHINE_ACCESS_DONE)
 				return served;

@@ -3,6 +3,7 @@
 #include "vm.h"
 #include <stdio.h>
 #include <string.h>
+#include "oracle.h"
 #include "rcu.h"
 #include "tables.h"
 
@@ -91,8 +92,12 @@ void machine_vm_destroy(struct machine_vm *m)
 {
 	if (m->vcpus)
 		machine_bug("a VM goes before its vCPUs");
+	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
 	vmmu_vm_destroy(&m->vm);
+	machine_mutex_unlock(&m->slots_lock);
 	check_all_is_back(m);
+	if (m->oracle)
+		oracle_free(m->oracle);
 	machine_slots_free(m);
 	machine_ram_destroy(&m->ram);
 	machine_ram_now = NULL;
@@ -116,7 +121,7 @@ const char *machine_config_name(const struct machine_config *config)
 {
 	static char name[128];
 
-	snprintf(name, sizeof(name), "%s%s%s%s%s, %u bits, %d levels, up to level %d", config->ept ? "EPT" : "legacy",
+	snprintf(name, sizeof(name), "%s%s%s%s%s, %u bits, %d levels, up to level %d", config->ept ? "EPT" : config->shadow ? "shadow" : "legacy",
 		 config->ept && !config->ad ? " without A/D" : "", config->exec_only ? ", execute-only" : "",
 		 config->pml ? ", PML" : "", config->encrypted ? ", encrypted" : "", config->phys_bits, config->level,
 		 config->huge_level_max);

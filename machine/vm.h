@@ -28,6 +28,9 @@ struct machine_config {
 	uint8_t level;			/* of direct trees */
 	uint8_t root_cache, prefetch;
 	bool encrypted;			/* legacy: the highest address bit says that memory is encrypted */
+	bool shadow;			/* legacy: no nested paging, the guest's own tables are mirrored */
+	bool guest_gb, guest_amd;	/* what the guest's CPU is */
+	uint8_t guest_phys_bits;
 	uint64_t generation;		/* memslots' first one; even */
 	unsigned long seq;		/* first invalidation sequence */
 	uint64_t seed;			/* of all that is left to chance */
@@ -50,6 +53,7 @@ struct vmmu_slot {
 	vmmu_gfn_t start, end;
 	uint64_t page;			/* of the host, behind the first frame */
 	bool read_only, logs, invalid;
+	bool announced;			/* the generation has changed since it came. Atomic */
 	struct machine_slot_records *records;
 };
 
@@ -61,6 +65,7 @@ enum machine_yield {
 };
 
 struct machine_vcpu;
+struct oracle;
 
 struct machine_vm {
 	struct vmmu_vm vm;
@@ -91,6 +96,8 @@ struct machine_vm {
 
 	struct machine_vcpu *vcpu[MACHINE_VCPUS];
 	unsigned int vcpus;
+
+	struct oracle *oracle;			/* NULL: nobody judges what guests' tables give */
 
 	long leaves[VMMU_LEVEL_MAX + 1];	/* atomic */
 	uint64_t flushes, flushed_ranges, kicks, retries, emulated, mmio;	/* atomic */
@@ -182,8 +189,10 @@ static inline uint64_t machine_slot_block(const struct vmmu_slot *slot, vmmu_gfn
 	return (gfn >> (9 * (level - 1))) - (slot->start >> (9 * (level - 1)));
 }
 
-/* Where the guest entry at @gpa is. @may_sleep: memory that is swapped out comes in. */
-int machine_gpte_locate(struct machine_vm *m, int space, vmmu_gpa_t gpa, bool may_sleep, struct vmmu_gpte *at);
+/* Where the guest entry at @gpa is, swapped out or not. Context: atomic, slots. */
+int machine_gpte_locate(struct machine_vm *m, int space, vmmu_gpa_t gpa, struct vmmu_gpte *at);
+/* Read it. @may_sleep: memory that is swapped out comes in. */
+int machine_gpte_read(const struct vmmu_gpte *at, unsigned int bytes, bool may_sleep, uint64_t *value);
 int machine_gpte_cmpxchg(struct machine_vm *m, int space, const struct vmmu_gpte *at, unsigned int bytes, uint64_t old,
 			 uint64_t value);
 

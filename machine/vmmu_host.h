@@ -143,7 +143,8 @@ static inline int vmmu_host_mapping_level(struct vmmu_vm *vm, const struct vmmu_
 
 static inline int vmmu_host_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f)
 {
-	return machine_fault_in(machine_of(v->vm), f, v->current_context->role.level);
+	/* Of what is mirrored the frame says nothing of the address, and may lie beyond what the tables reach. */
+	return machine_fault_in(machine_of(v->vm), f, v->current_context->shadow ? VMMU_LEVEL_MAX : v->current_context->role.level);
 }
 
 static inline bool vmmu_host_fault_stale(struct vmmu_vcpu *v, const struct vmmu_fault *f)
@@ -202,16 +203,14 @@ static inline uint64_t vmmu_host_memtype(struct vmmu_vcpu *v, vmmu_gfn_t gfn, bo
 
 static inline int vmmu_host_gpte_locate(struct vmmu_vcpu *v, vmmu_gpa_t gpa, struct vmmu_gpte *at)
 {
-	return machine_gpte_locate(machine_of(v->vm), machine_vcpu_of(v)->space, gpa, true, at);
+	return machine_gpte_locate(machine_of(v->vm), machine_vcpu_of(v)->space, gpa, at);
 }
 
 static inline int vmmu_host_gpte_read(const struct vmmu_gpte *at, unsigned int bytes, uint64_t *value)
 {
 	if (machine_hook)
 		machine_hook(MACHINE_AT_WORD);
-	*value = bytes == 8 ? __atomic_load_n((uint64_t *)at->host, __ATOMIC_ACQUIRE) :
-			      __atomic_load_n((uint32_t *)at->host, __ATOMIC_ACQUIRE);
-	return VMMU_OK;
+	return machine_gpte_read(at, bytes, true, value);
 }
 
 static inline int vmmu_host_gpte_cmpxchg(struct vmmu_vcpu *v, const struct vmmu_gpte *at, unsigned int bytes,
@@ -231,7 +230,7 @@ static inline vmmu_gpa_t vmmu_host_translate_nested(struct vmmu_vcpu *v, vmmu_gp
 static inline int vmmu_host_log_nested_write(struct vmmu_vcpu *v, vmmu_gpa_t gpa)
 {
 	(void)v, (void)gpa;
-	return VMMU_EFAULT;
+	return VMMU_OK;
 }
 
 /* --- Observation -------------------------------------------------------------------------- */

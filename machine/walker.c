@@ -11,7 +11,7 @@
 
 /* One level's entry, in words that hold for both formats. */
 struct hw_entry {
-	bool present, reserved, leaf, read, write, exec, accessed, dirty, encrypted;
+	bool present, reserved, leaf, read, write, user, exec, accessed, dirty, encrypted;
 	uint64_t address;
 };
 
@@ -42,7 +42,8 @@ static void hw_decode_legacy(const struct machine_config *config, uint64_t word,
 {
 	e->present = word & HW_BIT(0);
 	e->write = word & HW_BIT(1);
-	e->read = word & HW_BIT(2);		/* nested: every access is a user access */
+	e->read = true;
+	e->user = word & HW_BIT(2);
 	e->exec = !(word & HW_BIT(63));
 	e->accessed = word & HW_BIT(5);
 	e->dirty = word & HW_BIT(6);
@@ -52,16 +53,17 @@ static void hw_decode_legacy(const struct machine_config *config, uint64_t word,
 	e->encrypted = config->encrypted && (word & HW_BIT(config->phys_bits - 1));
 }
 
-static void hw_decode_ept(const struct machine_config *config, uint64_t word, int level, struct hw_entry *e)
+static void hw_decode_ept(const struct machine_config *config, uint64_t word, int level, bool ad, struct hw_entry *e)
 {
 	unsigned int type = (word >> 3) & 7;
 
 	e->present = word & 7;
 	e->read = word & HW_BIT(0);
 	e->write = word & HW_BIT(1);
+	e->user = true;
 	e->exec = word & HW_BIT(2);
-	e->accessed = !config->ad || (word & HW_BIT(8));
-	e->dirty = !config->ad || (word & HW_BIT(9));
+	e->accessed = !ad || (word & HW_BIT(8));
+	e->dirty = !ad || (word & HW_BIT(9));
 	e->leaf = level == 1 || (word & HW_BIT(7) && hw_leaf_at(config, level));
 	e->reserved = (word & hw_above_width(config)) || (e->write && !e->read) ||
 		      (e->exec && !e->read && !config->exec_only);
@@ -72,12 +74,25 @@ static void hw_decode_ept(const struct machine_config *config, uint64_t word, in
 		e->reserved |= word & 0xf8;
 }
 
-static struct hw_entry hw_decode(const struct machine_config *config, uint64_t word, int level)
+/* A PDPTE of PAE paging: no rights, no flags. */
+static struct hw_entry hw_decode_pdpte(const struct machine_config *config, uint64_t word)
 {
+	struct hw_entry e = { .read = true, .write = true, .user = true, .exec = true, .accessed = true };
+
+	e.address = word & hw_frame_mask(config);
+	e.present = word & HW_BIT(0);
+	e.reserved = (word & hw_above_width(config)) || (word & 0x1e6) || word >> 52;
+	e.encrypted = config->encrypted && (word & HW_BIT(config->phys_bits - 1));
+	return e;
+}
+
+static struct hw_entry hw_decode(const struct machine_vcpu *c, uint64_t word, int level)
+{
+	const struct machine_config *config = &c->m->config;
 	struct hw_entry e = { .address = word & hw_frame_mask(config) };
 
 	if (config->ept)
-		hw_decode_ept(config, word, level, &e);
+		hw_decode_ept(config, word, level, c->ad, &e);
 	else
 		hw_decode_legacy(config, word, level, &e);
 	if (e.leaf && level > 1)
@@ -98,11 +113,12 @@ static void hw_check_absent(const struct machine_config *config, uint64_t word)
 		machine_bug("L1TF: an absent entry names memory: %#llx", (unsigned long long)word);
 }
 
-static bool hw_set_bits(const struct machine_config *config, uint64_t *entry, uint64_t word, bool accessed, bool dirty)
+static bool hw_set_bits(const struct machine_vcpu *c, uint64_t *entry, uint64_t word, bool accessed, bool dirty)
 {
+	const struct machine_config *config = &c->m->config;
 	uint64_t bits = 0;
 
-	if (config->ept && !config->ad)
+	if (config->ept && !c->ad)
 		return true;
 	if (accessed)
 		bits |= config->ept ? HW_BIT(8) : HW_BIT(5);
@@ -137,11 +153,11 @@ static enum walker_result finish(struct machine_vcpu *c, uint64_t *entry, uint64
 {
 	bool write = pf & VMMU_PF_W;
 
-	if (write ? !t->write : pf & VMMU_PF_F ? !t->exec : !t->read)
+	if (!machine_cpu_allows(c, t, pf))
 		return WALKER_DENIED;
 	if (!hw_log(c, e, gfn, write))
 		return WALKER_LOG_FULL;
-	if (!hw_set_bits(&c->m->config, entry, word, true, write)) {
+	if (!hw_set_bits(c, entry, word, true, write)) {
 		/* The log has one entry too many, which the manual allows. */
 		return WALKER_AGAIN;
 	}
@@ -155,12 +171,13 @@ enum walker_result machine_walk(struct machine_vcpu *c, const struct cpu_walk *s
 	const struct machine_config *config = &c->m->config;
 	uint64_t table = start->table;
 
-	*t = (struct cpu_translation){ .root = start->root, .read = true, .write = true, .exec = true };
+	*t = (struct cpu_translation){ .root = start->root, .read = true, .write = true, .user = true, .exec = true };
 	for (int level = start->level;; level--) {
-		unsigned int index = (gfn >> (9 * (level - 1))) & 511;
-		uint64_t *entry = (uint64_t *)machine_table_at(table) + index;
+		bool pdpte = level == 3 && c->linear && c->root_level == 3;
+		unsigned int index = (gfn >> (9 * (level - 1))) & (pdpte ? 3 : 511);
+		uint64_t *entry = pdpte ? &c->pdpte[index] : (uint64_t *)machine_table_at(table) + index;
 		uint64_t word = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
-		struct hw_entry e = hw_decode(config, word, level);
+		struct hw_entry e = pdpte ? hw_decode_pdpte(config, word) : hw_decode(c, word, level);
 
 		if (!e.present) {
 			hw_check_absent(config, word);
@@ -170,6 +187,7 @@ enum walker_result machine_walk(struct machine_vcpu *c, const struct cpu_walk *s
 			return WALKER_RESERVED;
 		t->read &= e.read;
 		t->write &= e.write;
+		t->user &= e.user;
 		t->exec &= e.exec;
 		if (e.leaf) {
 			t->level = (uint8_t)level;
@@ -180,7 +198,7 @@ enum walker_result machine_walk(struct machine_vcpu *c, const struct cpu_walk *s
 		}
 		if (config->encrypted && !e.encrypted)
 			machine_bug("a table is reached without encryption");
-		if (!hw_set_bits(config, entry, word, true, false))
+		if (!pdpte && !hw_set_bits(c, entry, word, true, false))
 			return WALKER_AGAIN;
 		table = e.address;
 		remember_table(c, start->root, gfn, level - 1, table);

@@ -4,11 +4,13 @@
 #
 #   make check-machine              for MACHINE_SECONDS (60)
 #   make check-machine SEED=17      that stream alone
+#   make check-machine SHADOW=1     guests whose tables are mirrored
 #   make check-machine COVERAGE=1   and print how much of core/ the streams reached
 
 BUILD           ?= build
 MACHINE_SECONDS ?= 60
 SEED            ?=
+SHADOW          ?= 0
 COVERAGE        ?=
 
 MACHINE_SOURCES := $(wildcard core/*/*.c machine/*.c) tests/support/stream_main.c
@@ -29,5 +31,5 @@ $(MACHINE_BUILD)/stream: $(MACHINE_OBJECTS)
 
 .PHONY: check-machine
 check-machine: $(MACHINE_BUILD)/stream ## run random operations on a simulated machine
-	@$(MACHINE_BUILD)/stream $(MACHINE_SECONDS) $(SEED) || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+	@SHADOW=$(SHADOW) $(MACHINE_BUILD)/stream $(MACHINE_SECONDS) $(SEED) || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 	$(if $(COVERAGE),@gcovr --root . --filter core/ --object-directory $(MACHINE_BUILD) $(MACHINE_BUILD))

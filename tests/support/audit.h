@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * What must be true of a VM at rest, found out the slow way: every table of every root is read, and compared with the
- * memslots and the host's memory. Broken rules end in machine_bug().
+ * memslots and the host's memory; of shadow pages see audit_shadow.h. Broken rules end in machine_bug().
  */
 #ifndef TESTS_SUPPORT_AUDIT_H
 #define TESTS_SUPPORT_AUDIT_H
@@ -14,6 +14,9 @@ struct audit {
 	struct machine_vm *m;
 	long leaves[VMMU_LEVEL_MAX + 1];
 	long tables, nx_splits, mmio;
+	long shadows, shadow_leaves, links, parents, tracked, dead_roots;
+	struct vmmu_page *dead_root[256];
+	bool words;			/* look at each word of each slot as well, which takes long */
 	/* Looks at each leaf as well; may be NULL. */
 	void (*leaf)(struct audit *a, const struct vmmu_page *root, vmmu_gfn_t gfn, int level, uint64_t spte);
 	vmmu_gfn_t start, end;		/* for the visitor */
@@ -134,6 +137,8 @@ static inline void audit_root(struct audit *a, const struct vmmu_page *root)
 	}
 }
 
+#include "audit_shadow.h"
+
 /* Context: slots; nothing else runs. */
 static inline void audit_walk(struct audit *a)
 {
@@ -144,6 +149,7 @@ static inline void audit_walk(struct audit *a)
 	machine_hook = NULL;
 	for (const struct vmmu_list *node = m->vm.roots.next; node != &m->vm.roots; node = node->next)
 		audit_root(a, CONTAINER_OF(node, struct vmmu_page, link));
+	audit_shadow(a);
 	for (const struct vmmu_list *node = m->vm.nx_splits.next; node != &m->vm.nx_splits; node = node->next) {
 		const struct vmmu_page *page = CONTAINER_OF(node, struct vmmu_page, nx_link);
 
@@ -155,7 +161,7 @@ static inline void audit_walk(struct audit *a)
 	for (int level = 1; level <= VMMU_LEVEL_MAX; level++)
 		AUDIT(a, 0, level, m->leaves[level], m->leaves[level] == a->leaves[level]);
 	AUDIT(a, 0, 0, a->tables, vmmu_counter_read(&m->vm, VMMU_C_TABLES_NOW) == (uint64_t)a->tables);
-	AUDIT(a, 0, 0, a->tables, machine_usage().accounted == a->tables);
+	AUDIT(a, 0, 0, a->tables, machine_usage().accounted == a->tables + a->dead_roots);
 	AUDIT(a, 0, 0, m->ram.taken, m->ram.taken == 0);
 	AUDIT(a, 0, 0, 0, machine_rcu_waiting() == 0);
 	for (unsigned int i = 0; i < m->vcpus; i++)

@@ -14,6 +14,21 @@
 
 #define STREAM_CONFIGS 8
 
+/* Guests whose tables are mirrored: L1's own, and L1's nested ones. */
+#define STREAM_GUEST_CONFIGS 9
+
+static const struct machine_config stream_guest_configs[STREAM_GUEST_CONFIGS] = {
+	{ .shadow = true, .phys_bits = 48, .level = 4, .huge_level_max = 3, .root_cache = 16, .prefetch = 8 },
+	{ .phys_bits = 48, .level = 4, .huge_level_max = 3, .root_cache = 16, .prefetch = 8 },
+	{ .ept = true, .ad = true, .phys_bits = 46, .level = 4, .huge_level_max = 3, .root_cache = 16, .prefetch = 8 },
+	{ .shadow = true, .phys_bits = 52, .level = 5, .huge_level_max = 3, .root_cache = 3, .prefetch = 0 },
+	{ .phys_bits = 52, .level = 5, .huge_level_max = 3, .root_cache = 2, .prefetch = 16 },
+	{ .ept = true, .ad = true, .exec_only = true, .pml = true, .phys_bits = 52, .level = 5, .huge_level_max = 2, .root_cache = 3, .prefetch = 0 },
+	{ .shadow = true, .phys_bits = 40, .level = 4, .huge_level_max = 2, .root_cache = 1, .prefetch = 4, .encrypted = true },
+	{ .ept = true, .exec_only = true, .phys_bits = 39, .l1tf_cache_bits = 39, .level = 4, .huge_level_max = 3, .root_cache = 0, .prefetch = 8 },
+	{ .shadow = true, .phys_bits = 36, .l1tf_cache_bits = 36, .level = 4, .huge_level_max = 1, .root_cache = 0, .prefetch = 2 },
+};
+
 static const struct machine_config stream_configs[STREAM_CONFIGS] = {
 	{ .phys_bits = 48, .level = 4, .huge_level_max = 3, .root_cache = 16, .prefetch = 8 },
 	{ .phys_bits = 52, .level = 5, .huge_level_max = 3, .root_cache = 3, .prefetch = 16 },
@@ -65,6 +80,9 @@ struct stream {
 	unsigned int nest_yields, nest_left;	/* the same for yields; how often still in this operation */
 	bool interfered;		/* something else ran since the operation began */
 	bool starved;			/* allocations are made to fail */
+	bool guests;			/* they have tables that are mirrored */
+	uint64_t hot_addr;		/* the address the operation at the top is about */
+	unsigned long injected, came_through;
 };
 
 static struct stream *stream_now;
@@ -292,6 +310,25 @@ static inline bool stream_can(pthread_mutex_t *mutex)
 	return true;
 }
 
+#include "stream_guest.h"
+
+/* What another vCPU, or a device, does in between. */
+static inline void stream_guest_between(struct stream *s, bool shared_only)
+{
+	(void)shared_only;
+	switch (stream_below(s, 5)) {
+	case 0:
+	case 1:
+		stream_guest_write(s);
+		break;
+	case 2:
+		stream_guest_flush(s);
+		break;
+	default:
+		stream_guest_access(s);
+	}
+}
+
 /* Another thread gets in. */
 static inline void stream_interfere(struct stream *s, bool shared_only)
 {
@@ -308,6 +345,8 @@ static inline void stream_interfere(struct stream *s, bool shared_only)
 		stream_change(s);
 	else if (stream_one_in(s, 4))
 		stream_shared_op(s);
+	else if (s->guests)
+		stream_guest_between(s, shared_only);
 	else
 		stream_access(s, 12);
 	machine_thread_become(self);
@@ -323,8 +362,9 @@ static inline void stream_hook(enum machine_point point)
 	if (s->depth >= 2 || s->starved || !s->nest_left)
 		return;
 	if (point == MACHINE_AT_WORD) {
-		if (!s->nest_words || held == MACHINE_HELD_EXCL || machine_holds_class(MACHINE_LOCK_LISTS) ||
-		    machine_holds_class(MACHINE_LOCK_CPU) || !stream_one_in(s, s->nest_words))
+		if (!s->nest_words || held == MACHINE_HELD_EXCL || machine_holds_from(MACHINE_LOCK_PAGE) ||
+		    machine_holds_class(MACHINE_LOCK_WORDS) || machine_holds_class(MACHINE_LOCK_RAM) ||
+		    !stream_one_in(s, s->nest_words))
 			return;
 		stream_interfere(s, true);
 		return;
@@ -376,6 +416,10 @@ static inline void stream_age(struct stream *s)
 		return;
 	start = stream_gfn_near(s, slot);
 	end = start + 1 + stream_below(s, 600);
+	if (s->guests && (start < slot->start || start >= slot->end))
+		return;
+	end = s->guests && end > slot->end ? slot->end : end;
+	machine_slots_read_lock(&s->m);
 	excl ? machine_lock_excl(&s->m) : machine_lock_shared(&s->m);
 	s->interfered = false;
 	young = vmmu_test_young_range(&s->m.vm, slot->space, start, end);
@@ -384,6 +428,7 @@ static inline void stream_age(struct stream *s)
 	still = vmmu_test_young_range(&s->m.vm, slot->space, start, end);
 	STREAM_CHECK(s->interfered || !still);
 	excl ? machine_unlock_excl(&s->m) : machine_unlock_shared(&s->m);
+	machine_slots_read_unlock(&s->m);
 	/* Linux flushes after some rounds of aging, not after others. */
 	if (stream_one_in(s, 2))
 		machine_flush(&s->m, 0, ~0ull);
@@ -395,6 +440,13 @@ static inline void stream_no_leaf(struct stream *s, vmmu_gfn_t start, vmmu_gfn_t
 		STREAM_CHECK(!audit_leaves(&s->m, -1, start, end, VMMU_LEVEL_4K));
 }
 
+static inline void stream_zap_all_fast(struct stream *s)
+{
+	machine_mutex_lock(MACHINE_LOCK_SLOTS, &s->m.slots_lock);
+	vmmu_zap_all_fast(&s->m.vm);
+	machine_mutex_unlock(&s->m.slots_lock);
+}
+
 static inline void stream_zap(struct stream *s)
 {
 	vmmu_gfn_t start = stream_gfn(s), end = stream_one_in(s, 8) ? ~0ull : start + stream_below(s, 0x800);
@@ -402,18 +454,21 @@ static inline void stream_zap(struct stream *s)
 
 	switch (stream_below(s, 8)) {
 	case 0:
-		vmmu_zap_all_fast(&s->m.vm);
+		stream_zap_all_fast(s);
 		break;
 	case 1:
 		s->nested++;
 		machine_hook = NULL;
+		machine_mutex_lock(MACHINE_LOCK_SLOTS, &s->m.slots_lock);
 		vmmu_zap_all(&s->m.vm);
+		machine_mutex_unlock(&s->m.slots_lock);
 		s->interfered = false;
 		stream_no_leaf(s, 0, ~0ull);
 		machine_hook = stream_hook;
 		break;
 	default:
 		/* As for a change of memory types: faults under way are told to try again. */
+		machine_slots_read_lock(&s->m);
 		machine_lock_excl(&s->m);
 		s->m.invalidating++;
 		s->m.invalid_start = 0;
@@ -423,10 +478,12 @@ static inline void stream_zap(struct stream *s)
 		s->m.invalidating--;
 		if (nested == s->nested) {
 			machine_unlock_excl(&s->m);
+			machine_slots_read_unlock(&s->m);
 			stream_no_leaf(s, start, end);
 			return;
 		}
 		machine_unlock_excl(&s->m);
+		machine_slots_read_unlock(&s->m);
 	}
 }
 
@@ -556,13 +613,53 @@ static inline void stream_vcpu(struct stream *s)
 		machine_vcpu_add(&s->m);
 }
 
+static inline void stream_guest_slot(struct stream *s)
+{
+	/* Most guests keep their memory. */
+	stream_slot(s);
+	for (int id = 0; id < 3 && !stream_one_in(s, 8); id++)
+		stream_slot_add(s, 0, id);
+}
+
+static inline void stream_guest_zap(struct stream *s)
+{
+	if (stream_one_in(s, 3))
+		stream_zap(s);
+}
+
+static const struct stream_op {
+	const char *name;
+	unsigned int weight;
+	void (*run)(struct stream *s);
+} stream_guest_ops[] = {
+	{ "guest map", 24, stream_guest_map },	   { "guest write", 18, stream_guest_write },
+	{ "guest switch", 8, stream_guest_switch },  { "guest mode", 5, stream_guest_mode },
+	{ "guest flush", 10, stream_guest_flush },   { "guest host", 4, stream_guest_host },
+	{ "change", 3, stream_change },	   { "age", 1, stream_age },
+	{ "slot", 1, stream_guest_slot },	   { "log", 1, stream_log },
+	{ "huge", 1, stream_huge },	   { "nx", 1, stream_nx },
+	{ "zap", 1, stream_guest_zap },	   { "track", 1, stream_track },
+};
+
+static inline void stream_guest_step(struct stream *s)
+{
+	unsigned int pick = (unsigned int)stream_below(s, 150);
+
+	for (unsigned int i = 0; i < sizeof(stream_guest_ops) / sizeof(stream_guest_ops[0]); i++) {
+		if (pick < stream_guest_ops[i].weight) {
+			s->op = stream_guest_ops[i].name;
+			stream_guest_ops[i].run(s);
+			return;
+		}
+		pick -= stream_guest_ops[i].weight;
+	}
+	s->op = "guest access";
+	stream_guest_access(s);
+}
+
 static inline void stream_step(struct stream *s)
 {
-	static const struct {
-		const char *name;
-		unsigned int weight;
-		void (*run)(struct stream *s);
-	} ops[] = {
+	static const struct stream_op ops[] = {
 		{ "switch", 6, stream_switch },	 { "prefetch", 4, stream_prefetch },
 		{ "change", 12, stream_change }, { "age", 4, stream_age },
 		{ "zap", 3, stream_zap },	 { "slot", 3, stream_slot },
@@ -577,6 +674,10 @@ static inline void stream_step(struct stream *s)
 	s->nest_yields = stream_one_in(s, 2) ? 4 : stream_one_in(s, 2) ? 30 : 1000;
 	s->nest_left = 8;
 	s->m.yield = (enum machine_yield)stream_below(s, 3);
+	if (s->guests) {
+		stream_guest_step(s);
+		return;
+	}
 	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
 		if (pick < ops[i].weight)
 			break;
@@ -600,6 +701,7 @@ static inline void stream_begin(struct stream *s, const struct machine_config *c
 	s->seed = seed;
 	s->random = seed * 0x9e3779b97f4a7c15ull | 1;
 	s->nest_words = nest_words;
+	s->guests = config >= stream_guest_configs && config < stream_guest_configs + STREAM_GUEST_CONFIGS;
 	s->op = "start";
 	stream_now = s;
 	machine_on_bug = stream_bug;
@@ -608,6 +710,9 @@ static inline void stream_begin(struct stream *s, const struct machine_config *c
 	c.seed = seed;
 	c.generation = (VMMU_MMIO_GEN_MASK - 40) & ~1ull;
 	c.seq = ~0ul - 200;
+	c.guest_phys_bits = seed % 3 ? c.phys_bits : 40 < c.phys_bits ? 40 : c.phys_bits;
+	c.guest_gb = c.huge_level_max == 3 || c.shadow;
+	c.guest_amd = !c.ept;
 	machine_vm_init(&s->m, &c);
 	machine_hook = stream_hook;
 	for (int id = 0; id < 6; id++) {
@@ -619,6 +724,10 @@ static inline void stream_begin(struct stream *s, const struct machine_config *c
 		machine_vcpu_add(&s->m);
 	for (uint64_t page = 0x40; page < 0x44; page++)
 		ram_set_flags(&s->m.ram, page, RAM_DEVICE);
+	if (s->guests) {
+		s->m.vm.shadow_quota = 1000;
+		guest_start(s);
+	}
 }
 
 static inline void stream_end(struct stream *s)
@@ -643,7 +752,7 @@ static inline unsigned long stream_run(const struct machine_config *config, uint
 		stream_step(&s);
 		/* What grows too large to be looked at goes. */
 		if (!(s.ops % audit_every) && audit(&s.m).tables > 1500)
-			vmmu_zap_all_fast(&s.m.vm);
+			stream_zap_all_fast(&s);
 	}
 	all = s.ops + s.nested;
 	stream_end(&s);
