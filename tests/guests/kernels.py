@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 """Guest kernels of our own: how they are built, and with what parameters they are run."""
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ LIBRARY = FOLDER / "lib"
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
          "-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-nostdlib", "-static", "-no-pie",
          "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,max-page-size=4096", "-Wl,--no-warn-rwx-segments"]
-SHARED = ("print.c", "report.c", "loader.c", "memory.c")
-OWN = {64: ("boot.S", "vectors.S", "trap.c", "smp.c"), 32: ("boot32.S", "trap32.c")}
+SHARED = ("print.c", "report.c", "loader.c", "memory.c", "model.c", "oracle.c")
+OWN = {64: ("boot.S", "vectors.S", "long.S", "trap.c", "smp.c"), 32: ("boot32.S", "trap32.c")}
 QEMU = "qemu-system-x86_64 -L /usr/share/qemu -accel kvm -cpu host -nodefaults -display none -no-reboot " \
        "-device isa-debug-exit,iobase=0xf4,iosize=4 -debugcon stdio"
 
@@ -38,6 +39,14 @@ class Run:
 
 RUNS = {run.name: run for run in (
     Run("guest-library", "selftest", cpus=2),
+    Run("guest-access", "access"),
+    Run("guest-access32", "access", bits=32),
+    Run("guest-modes", "modes"),
+    Run("guest-modes32", "modes32", bits=32),
+    Run("guest-tables", "tables", cpus=2),
+    Run("guest-tables-long", "tables", "turns=100 rounds=5000 forks=500 tables=4000 switches=100000", cpus=2, memory=256,
+        limit=1800, default=False),
+    Run("guest-access-full", "access", append="full", limit=3600, default=False),
 )}
 
 
@@ -64,26 +73,30 @@ def build_kernel(kernel, bits):
     return made
 
 
-def qemu_arguments(run):
-    """What QEMU is told beside QEMU and the kernel's path, as shell text."""
-    return f"-smp {run.cpus} -m {run.memory} -append '{run.append}' {run.options}".rstrip()
+def qemu_arguments(run, tcg_walks):
+    """What QEMU is told beside QEMU and the kernel's path, as shell text; tcg_walks as of guest_jobs()."""
+    append = f"{run.append} tcg" if tcg_walks else run.append
+    return f"-smp {run.cpus} -m {run.memory} -append '{append.strip()}' {run.options}".rstrip()
 
 
-def prepare_guests(runs, image):
-    """Put the kernels of these Runs into a host's image; returns the Jobs."""
-    if runs:
+def guest_jobs(tcg_walks, runs=None):
+    """The Jobs of these Runs, by default those of every suite.
+
+    tcg_walks: the guests' own tables are walked by QEMU's TCG, not by a KVM that shadows them; see lib/model.h.
+    """
+    return [_job(run, tcg_walks) for run in runs or [run for run in RUNS.values() if run.default]]
+
+
+def pack_guests(image, jobs):
+    """Put the kernels that these jobs run, and QEMU, into an image."""
+    packed = {(kernel, int(bits)) for job in jobs for kernel, bits in re.findall(r"/guests/(\w+)-(\d+)", job.script)}
+    for kernel, bits in sorted(packed):
+        image.add_file(build_kernel(kernel, bits), f"guests/{kernel}-{bits}")
+    if packed:
         image.add_qemu()
-    return [_job(run, image) for run in runs]
 
 
-def _job(run, image):
+def _job(run, tcg_walks):
     """One Job. QEMU's exit status tells the kernel's: 2 * status + 1."""
-    packed = f"guests/{run.kernel}-{run.bits}"
-    image.add_file(build_kernel(run.kernel, run.bits), packed)
-    return Job(run.name, f"{QEMU} -kernel /{packed} {qemu_arguments(run)}\n"
+    return Job(run.name, f"{QEMU} -kernel /guests/{run.kernel}-{run.bits} {qemu_arguments(run, tcg_walks)}\n"
                          "case $? in 1) exit 0 ;; 5) exit 4 ;; *) exit 1 ;; esac\n", run.limit)
-
-
-def default_runs(pattern_filter):
-    """The Runs that belong to every suite, of the names that pattern_filter() leaves."""
-    return [RUNS[name] for name in pattern_filter([run.name for run in RUNS.values() if run.default])]

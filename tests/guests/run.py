@@ -12,7 +12,7 @@ from bed.command import command
 from bed.modes import MODES, find_mode
 from bed.places import BUILD, KVM_CHOICES, module_folders
 
-from .kernels import RUNS, build_kernel, prepare_guests, qemu_arguments
+from .kernels import RUNS, build_kernel, guest_jobs, pack_guests, qemu_arguments
 
 BARE = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-nodefaults", "-display", "none", "-no-reboot",
         "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-debugcon", "stdio"]
@@ -45,7 +45,7 @@ def run_bare(runs):
     for run in runs:
         print(f"== {run.name}", flush=True)
         kernel = ["-kernel", str(build_kernel(run.kernel, run.bits))]
-        done = subprocess.run([*BARE, *kernel, *shlex.split(qemu_arguments(run))], stdin=subprocess.DEVNULL,
+        done = subprocess.run([*BARE, *kernel, *shlex.split(qemu_arguments(run, True))], stdin=subprocess.DEVNULL,
                               timeout=run.limit, check=False)
         failed |= done.returncode not in (1, 5)
     return int(failed)
@@ -58,7 +58,8 @@ def run_in_host(runs, arguments):
     folder.mkdir(parents=True, exist_ok=True)
     image = Image()
     image.add_modules([mode.vendor], module_folders(arguments.kvm), mode.parameters)
-    jobs = prepare_guests(runs, image)
+    jobs = guest_jobs(mode.name == "npt", runs)
+    pack_guests(image, jobs)
     host = BochsHost() if mode.bochs else QemuHost(memory=1500, vendor=mode.vendor, accelerator="tcg")
     failed = False
     for outcome in run_jobs(host, image, jobs, folder):

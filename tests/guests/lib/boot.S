@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * From the loader (multiboot, 32 bits) to 64-bit C: 4 GiB mapped to themselves in pages of 2 MiB, and the first GiB once
- * more at USER_ALIAS for ring 3. The other CPUs come by ap_begin, which smp.c copies below 1 MiB.
+ * From the loader (multiboot, 32 bits) to 64-bit C: 4 GiB mapped to themselves in pages of 2 MiB, and the first GiB
+ * once more at USER_ALIAS for ring 3. The other CPUs come by ap_begin, which smp.c copies below 1 MiB.
  */
 #define MULTIBOOT_MAGIC 0x1badb002
 #define MULTIBOOT_FLAGS 0x3			/* modules on page borders, and the memory map */

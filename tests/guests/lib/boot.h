@@ -18,5 +18,10 @@ uptr boot_memory_end(void);
 /* How many CPUs QEMU was told to make. */
 int boot_cpus(void);
 
+#ifdef __x86_64__
 /* The page tables that boot.S made: 4 GiB mapped to themselves. */
 uptr boot_root(void);
+
+/* Leave long mode and enter it again with other tables and CR4, both below 4 GiB; RAM is mapped to itself in them. */
+void long_restart(uptr cr3, uptr cr4);
+#endif

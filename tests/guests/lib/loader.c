@@ -52,7 +52,9 @@ int boot_cpus(void)
 	return low | inb(PORT_DATA) << 8;
 }
 
+#ifdef __x86_64__
 uptr boot_root(void)
 {
 	return (uptr)boot_pml4;
 }
+#endif

@@ -41,8 +41,8 @@ static inline int pt_index(u64 address, int level)
 u64 *space_new(void);
 
 /*
- * The entry of an address at a level of a tree whose top table is at level `top`. Tables on the way that are missing are
- * made, and linked with `rights`; those there are left as they are. It panics at a large page.
+ * The entry of an address at a level of a tree whose top table is at level `top`. Tables on the way that are missing
+ * are made, and linked with `rights`; those there are left as they are. It panics at a large page.
  */
 u64 *pt_entry(u64 *top_table, int top, u64 address, int level, u64 rights);
 #endif

@@ -31,5 +31,3 @@ static inline struct cpu *this_cpu(void)
 {
 	return &cpus[cpu_number()];
 }
-
-void trap_init(void);

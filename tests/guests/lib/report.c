@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /* Results, counted and printed. CPUs other than the first may only call report_wrong(). */
 #include "boot.h"
+#include "cpu.h"
 #include "print.h"
 #include "report.h"
 
@@ -8,8 +9,9 @@ enum { SHOWN = 5 };		/* parts of one check that are printed in full */
 
 static unsigned int passed, failed, skipped;
 static const char *running;
+static u64 began;
 static unsigned long wrongs;
-static char first_wrong[160];
+static char first_wrong[240];
 
 void report_ok(const char *name)
 {
@@ -25,7 +27,7 @@ void report_skip(const char *name, const char *why)
 
 static void report_failure_list(const char *name, const char *format, va_list list)
 {
-	char why[160];
+	char why[sizeof(first_wrong) + 40];
 
 	vprint_to(why, sizeof(why), format, list);
 	failed++;
@@ -58,6 +60,7 @@ bool check(bool good, const char *name, const char *format, ...)
 void report_begin(const char *name)
 {
 	running = name;
+	began = rdtsc();
 	WRITE_ONCE(wrongs, 0);
 }
 
@@ -84,6 +87,7 @@ unsigned long report_wrongs(void)
 
 bool report_end(void)
 {
+	print("  %s: %lu million cycles\n", running, (unsigned long)((rdtsc() - began) >> 20));
 	if (wrongs)
 		report_failure(running, "%lu wrong, first: %s", wrongs, first_wrong);
 	else

@@ -14,8 +14,8 @@ void report_failure(const char *name, const char *format, ...) PRINTF_LIKE(2, 3)
 bool check(bool good, const char *name, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /*
- * A check made of many parts: begin, say each thing that is wrong, end. Only the first few failures are printed in full;
- * the end prints one line for all of it, with their number.
+ * A check made of many parts: begin, say each thing that is wrong, end. Only the first few failures are printed in
+ * full; the end prints one line for all of it, with their number.
  */
 void report_begin(const char *name);
 void report_wrong(const char *format, ...) PRINTF_LIKE(1, 2);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-/* Exceptions and interrupts of a 64-bit kernel. All arrive on stacks of their own (the interrupt stack table), whatever the code does to RSP. */
+/* Exceptions and interrupts of a 64-bit kernel. All arrive on stacks of the interrupt stack table, whatever RSP is. */
 #include "boot.h"
 #include "cpu.h"
 #include "percpu.h"
@@ -57,9 +57,9 @@ void trap_init(void)
 
 static NORETURN void die(const struct frame *f)
 {
-	guest_panic("vector %lu error %lx cr2 %lx rip %lx cs %lx rsp %lx flags %lx rax %lx rdi %lx cr0 %lx cr3 %lx cr4 %lx",
-		    f->vector, f->error, read_cr2(), f->rip, f->cs, f->rsp, f->flags, f->rax, f->rdi, read_cr0(),
-		    read_cr3(), read_cr4());
+	print("rsp %lx flags %lx rax %lx rdi %lx cr0 %lx cr3 %lx cr4 %lx\n", f->rsp, f->flags, f->rax, f->rdi,
+	      read_cr0(), read_cr3(), read_cr4());
+	guest_panic("vector %lu error %lx cr2 %lx rip %lx cs %lx", f->vector, f->error, read_cr2(), f->rip, f->cs);
 }
 
 void trap_dispatch(struct frame *f)

@@ -21,10 +21,13 @@ bool trap_catch(void (*fn)(void *), void *arg, struct trap *trap);
 
 enum { CR2_UNUSED = 0x5eed0bad };
 
+/* Loads the IDT; the library does it, and who loaded another one. */
+void trap_init(void);
+
 #ifdef __x86_64__
 /*
- * Run code in ring 3 until it executes INT VEC_USER_RETURN or takes an exception. rip, rsp: linear addresses that ring 3
- * may use; see user_alias(). arg: in RDI. flags: added to RFLAGS, such as FLAGS_AC. Interrupts are off.
+ * Run code in ring 3 until it executes INT VEC_USER_RETURN or takes an exception. rip, rsp: linear addresses that ring
+ * 3 may use; see user_alias(). arg: in RDI. flags: added to RFLAGS, such as FLAGS_AC. Interrupts are off.
  */
 void user_run(u64 rip, u64 arg, u64 rsp, u64 flags, struct trap *trap);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * 64-bit entries of all 256 vectors, and the calls that may end by an exception: call_catching(), user_enter(). Both keep
- * RSP, with the registers a C function preserves below it, where trap_resume() finds it.
+ * 64-bit entries of all 256 vectors, and the calls that may end by an exception: call_catching(), user_enter(). Both
+ * keep RSP, with the registers a C function preserves below it, where trap_resume() finds it.
  */
 #include "selectors.h"
 
