@@ -76,7 +76,7 @@ static void test_control_bits(void)
 	uptr bits4 = (cpu_has_smep() ? CR4_SMEP : 0) | (cpu_has_smap() ? CR4_SMAP : 0) | CR4_PGE;
 	uptr cr4 = read_cr4();
 
-	report_begin("WP, SMEP, SMAP, PGE to and fro");
+	report_begin("WP, SMEP, SMAP, PGE back and forth");
 	write_cr3((uptr)make_all_rights());
 	for (u32 turn = 0; turn < 2 * TURNS && report_wrongs() < 20; turn++) {
 		if (turn % 3 == 0)
@@ -97,8 +97,8 @@ static void test_no_execute(void)
 	uptr cr4 = read_cr4();
 
 	if (!cpu_has_nx())
-		return report_skip("NXE to and fro", "this CPU has none");
-	report_begin("NXE to and fro");
+		return report_skip("NXE back and forth", "this CPU has none");
+	report_begin("NXE back and forth");
 	write_cr3((uptr)make_all_rights());
 	for (u32 turn = 0; turn < TURNS / 2 && report_wrongs() < 20; turn++) {
 		wrmsr(MSR_EFER, rdmsr(MSR_EFER) ^ EFER_NXE);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * A guest in 32 bits and less goes through all its ways of paging, to and fro: none, 2 levels without and with 4 MiB
+ * A guest in 32 bits and less goes through all its ways of paging, back and forth: none, 2 levels without and with 4 MiB
  * pages, PAE, and real mode in between. In each, accesses must be what tables and registers say.
  */
 #include "boot.h"

@@ -76,7 +76,7 @@ static void test_sizes(int level)
 							large | i * LARGE_BYTES | RIGHTS | PTE_PS;
 			set(entry, (uptr)table | rights);
 		}
-		/* To and fro, this flushes global pages, too. */
+		/* This flushes global pages, too. */
 		write_cr4(read_cr4() ^ CR4_PGE);
 		oracle_read("size", at);
 		oracle_write("size", at);

@@ -138,7 +138,7 @@ static void test_shared(void)
 static void test_write_protect(void)
 {
 	window_begin();
-	report_begin("CR0.WP to and fro");
+	report_begin("CR0.WP back and forth");
 	for (u32 i = 0; i < 8; i++)
 		set(&window.pt[i], arena_entry(i, PTE_P | (i & 1 ? PTE_W : 0) | (i & 2 ? PTE_U : 0)));
 	for (u32 turn = 0; turn < 2 * TURNS && report_wrongs() < 20; turn++) {
