@@ -109,12 +109,21 @@ static void switch_to(struct machine_vcpu *c, struct vmmu_context *x, union vmmu
 	machine_vcpu_load_root(c);
 }
 
+/* L1 flushes what L2 runs on by its next VMRUN alone, where PAE's uppermost entries are read anew. */
+static bool reenter(struct machine_vcpu *c)
+{
+	if (!c->g.in_l2 || c->v.nested.mode.format != VMMU_FORMAT_NPT_PAE)
+		return false;
+	switch_to(c, &c->v.nested, c->v.nested.role, c->v.nested.pgd);
+	return true;
+}
+
 void machine_guest_flush(struct machine_vcpu *c)
 {
 	uint64_t time = tick(c);
 
 	/* A root that is yet to be made is synced and flushed then. */
-	if (!context(c)->root.page)
+	if (reenter(c) || !context(c)->root.page)
 		return;
 	machine_slots_read_lock(c->m);
 	vmmu_sync(&c->v, context(c));
@@ -127,6 +136,7 @@ void machine_guest_flush_all(struct machine_vcpu *c)
 {
 	uint64_t time = tick(c);
 
+	reenter(c);
 	machine_slots_read_lock(c->m);
 	vmmu_sync(&c->v, context(c));
 	vmmu_sync_cached(&c->v, context(c));
@@ -145,6 +155,8 @@ void machine_guest_invlpg(struct machine_vcpu *c, uint64_t addr)
 	uint64_t time = tick(c), frame = machine_cpu_frame(c, addr);
 	bool cpu_first = machine_random_below(&c->random, 2);
 
+	if (reenter(c))
+		return;
 	if (cpu_first)
 		machine_cpu_flush(c, vmmu_root_hpa(x), frame, frame + 1);
 	machine_slots_read_lock(c->m);
@@ -383,10 +395,12 @@ void machine_guest_check(struct machine_vcpu *c, uint64_t addr, uint64_t pf, uin
 			    c->g.tables.smap ? c->ac ? " SMAP and AC" : " SMAP" : "", c->g.tables.smep ? " SMEP" : "",
 			    vmmu_format_name((enum vmmu_format)context(c)->mode.format));
 	}
-	if (!oracle_flags_are_set(c->m->oracle, &c->g.tables, addr, &a, since(s, addr)))
+	if (!oracle_flags_are_set(c->m->oracle, &c->g.tables, addr, &a, since(s, addr))) {
+		oracle_explain(c->m->oracle, &c->g.tables, addr, since(s, addr));
 		machine_bug("an access %#llx at %#llx was made, and A or D of the guest's %s tables is clear",
 			    (unsigned long long)pf, (unsigned long long)addr,
 			    vmmu_format_name((enum vmmu_format)context(c)->mode.format));
+	}
 }
 
 bool machine_guest_may_find(struct machine_vcpu *c, uint64_t addr, uint64_t gfn)
