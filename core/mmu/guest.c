@@ -4,6 +4,7 @@
 #include <vmmu/host.h>
 #include <vmmu/memory.h>
 #include "engine/shadow.h"
+#include "page/index.h"
 
 static void sync_root(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_root *root)
 {
@@ -21,8 +22,12 @@ void vmmu_sync(struct vmmu_vcpu *v, struct vmmu_context *c)
 
 void vmmu_sync_cached(struct vmmu_vcpu *v, struct vmmu_context *c)
 {
-	for (unsigned int i = 0; i < c->cached; i++)
-		sync_root(v, c, &c->cache[i]);
+	for (unsigned int i = c->cached; i--;)
+		/* What mirrors tables of another mode cannot be compared by this one's rules. */
+		if (c->shadow && !vmmu_role_equal(c->cache[i].page->role, c->role))
+			vmmu_root_drop_cached_one(v, c, i);
+		else
+			sync_root(v, c, &c->cache[i]);
 }
 
 static void invalidate_in(struct vmmu_vcpu *v, struct vmmu_root *root, uint64_t addr)
@@ -47,9 +52,24 @@ void vmmu_shrink(struct vmmu_vm *vm, uint64_t most)
 		vmmu_shadow_evict(vm, most);
 }
 
+/*
+ * Does a page mirror the frame that was just written? The bytes are in memory before the index is looked at; who makes a
+ * page puts it into the index before it reads the guest's entries: one of the two sees the other.
+ */
+static bool is_mirrored(struct vmmu_vm *vm, vmmu_gfn_t gfn)
+{
+	bool found;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	vmmu_host_rcu_read_lock();
+	found = vmmu_index_first(vm, gfn);
+	vmmu_host_rcu_read_unlock();
+	return found;
+}
+
 void vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes)
 {
-	if (!shadow_in_use(vm))
+	if (!shadow_in_use(vm) || !is_mirrored(vm, gpa >> VMMU_PAGE_SHIFT))
 		return;
 	vmmu_host_lock_shared(vm);
 	vmmu_shadow_written(vm, gpa, bytes);
