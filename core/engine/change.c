@@ -40,6 +40,7 @@ static bool loses_right(const struct vmmu_spte_format *fmt, uint64_t old, uint64
 	       (spte_is_writable(old) && !spte_is_writable(value)) ||
 	       (spte_is_mmu_writable(fmt, old) && !spte_is_mmu_writable(fmt, value)) ||
 	       (spte_is_executable(fmt, old) && !spte_is_executable(fmt, value)) ||
+	       (old & ~value & fmt->user) ||
 	       (spte_has_dirty(fmt, old) && (old & ~value & fmt->dirty)) ||
 	       (!spte_is_access_tracked(fmt, old) && spte_is_access_tracked(fmt, value));
 }

@@ -51,6 +51,13 @@ static inline vmmu_gfn_t leaf_gfn(const struct vmmu_page *page, unsigned int i)
 /* Entry @i becomes absent, with all that follows. Context: locked, rcu. */
 void vmmu_shadow_drop(struct vmmu_page *page, unsigned int i, struct vmmu_flush *debt);
 
+/*
+ * The guest's entry behind leaf @i gives @word now (mirror_word()), the same frame as before: take from the leaf what it
+ * gives no more. Rights that are new are left to a fault. Return: false, and nothing changed, if the leaf had better be
+ * dropped. Context: page's lock.
+ */
+VMMU_MUST_CHECK bool vmmu_shadow_narrow(struct vmmu_page *page, unsigned int i, uint64_t word, struct vmmu_flush *debt);
+
 /* A leaf to be set. */
 struct vmmu_shadow_leaf {
 	struct vmmu_slot *slot;

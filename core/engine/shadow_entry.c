@@ -68,6 +68,29 @@ void vmmu_shadow_drop(struct vmmu_page *page, unsigned int i, struct vmmu_flush 
 		pte_swap(&page->table[i], 0);
 }
 
+bool vmmu_shadow_narrow(struct vmmu_page *page, unsigned int i, uint64_t word, struct vmmu_flush *debt)
+{
+	struct vmmu_vm *vm = page->vm;
+	struct vmmu_place at = place_of(page, i, word >> 4);
+	uint64_t old = pte_load(at.entry), value, lost = page->s.mirrored[i] & ~word;
+
+	/* While CR0.WP is clear a leaf may have other rights than the guest's entry gives. */
+	if ((lost & VMMU_ACC_R) || (!page->role.wp && !vmmu_format_is_nested_tdp((enum vmmu_format)page->role.format)))
+		return false;
+	do {
+		if (!spte_is_leaf(old, at.level) || spte_is_access_tracked(vm->fmt, old))
+			return false;
+		value = vmmu_spte_narrowed(vm->fmt, old, (unsigned int)word & VMMU_ACC_ALL);
+	} while (value != old && !pte_try_cas(at.entry, &old, value));
+	page->s.mirrored[i] = word;
+	if (value == old)
+		return true;
+	vmmu_change_account(&at, old, value);
+	if (vmmu_change_loses_right(vm->fmt, old, value, at.level))
+		flush_add(debt, at.gfn, at.level);
+	return true;
+}
+
 static uint64_t leaf_value(struct vmmu_vcpu *v, const struct vmmu_page *page, const struct vmmu_shadow_leaf *leaf,
 			   bool tracked)
 {

@@ -67,17 +67,25 @@ uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page
 	return mirror_word(gfmt_leaf_gfn(f, level, gpte), page->role.access & gfmt_access(f, level, gpte));
 }
 
-/* May the leaf stay as it is? The guest's entry gives the same frame and rights, and its A and D flags need no setting. */
-static bool still_true(const struct vmmu_mode *mode, const struct vmmu_page *page, unsigned int i, uint64_t spte)
+/*
+ * Make the leaf what the guest's entry gives now, as far as that takes something away. Return: false if it has to go: it
+ * maps another frame or none, or the guest wants to see A set by the next access.
+ */
+static bool follow(const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i, uint64_t spte, struct vmmu_flush *debt)
 {
 	const struct vmmu_gfmt *f = format_of(page);
-	uint64_t gpte, dirty = gfmt_dirty(f, mode), accessed = gfmt_accessed(f, mode, page->role.level);
+	uint64_t gpte, word, dirty = gfmt_dirty(f, mode), accessed = gfmt_accessed(f, mode, page->role.level);
+	bool writable = spte_is_writable(spte) || spte_is_mmu_writable(page->vm->fmt, spte);
 
-	if (!vmmu_shadow_read_gpte(page, i, &gpte) || vmmu_shadow_mirror(mode, page, gpte) != page->s.mirrored[i])
+	if (!vmmu_shadow_read_gpte(page, i, &gpte) || (accessed && !(gpte & accessed)))
 		return false;
-	if (accessed && !(gpte & accessed))
+	word = vmmu_shadow_mirror(mode, page, gpte);
+	if (!word || word >> 4 != page->s.mirrored[i] >> 4)
 		return false;
-	return !dirty || (gpte & dirty) || !(spte_is_writable(spte) || spte_is_mmu_writable(page->vm->fmt, spte));
+	/* The next write has to set D: it must fault. */
+	if (writable && dirty && !(gpte & dirty))
+		word &= ~(uint64_t)VMMU_ACC_W;
+	return word == page->s.mirrored[i] || vmmu_shadow_narrow(page, i, word, debt);
 }
 
 static void compare_entries(const struct vmmu_mode *mode, struct vmmu_page *page, struct vmmu_flush *debt)
@@ -85,7 +93,7 @@ static void compare_entries(const struct vmmu_mode *mode, struct vmmu_page *page
 	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i++) {
 		uint64_t spte = pte_load(&page->table[i]);
 
-		if (spte && !(spte_is_present(spte) && still_true(mode, page, i, spte)))
+		if (spte && !(spte_is_present(spte) && follow(mode, page, i, spte, debt)))
 			vmmu_shadow_drop(page, i, debt);
 	}
 }

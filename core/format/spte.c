@@ -195,6 +195,17 @@ uint64_t vmmu_spte_split_part(uint64_t spte, int level, unsigned int index)
 	return level - 1 == VMMU_LEVEL_4K ? part & ~SPTE_LARGE : part;
 }
 
+uint64_t vmmu_spte_narrowed(const struct vmmu_spte_format *fmt, uint64_t spte, unsigned int access)
+{
+	if (!(access & VMMU_ACC_W))
+		spte = spte_without_write_for_good(fmt, spte);
+	if (!(access & VMMU_ACC_X))
+		spte = (spte & ~fmt->exec) | fmt->nx;
+	if (!(access & VMMU_ACC_U))
+		spte &= ~fmt->user;
+	return spte;
+}
+
 uint64_t vmmu_spte_without_accessed(const struct vmmu_spte_format *fmt, uint64_t spte)
 {
 	if (spte_has_accessed(fmt, spte))

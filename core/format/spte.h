@@ -203,6 +203,8 @@ static inline uint64_t spte_without_dirty(const struct vmmu_spte_format *fmt, ui
 	return spte & ~fmt->dirty;
 }
 
+/* A leaf that keeps of its rights X, W and U those in @access (VMMU_ACC_*). Not for one that is access-tracked. */
+uint64_t vmmu_spte_narrowed(const struct vmmu_spte_format *fmt, uint64_t spte, unsigned int access);
 /* Aged: A off, or, without A bits, absent for the CPU with R and X put by. */
 uint64_t vmmu_spte_without_accessed(const struct vmmu_spte_format *fmt, uint64_t spte);
 /* Executable, at once or, where it is absent for the CPU, when it comes back. */

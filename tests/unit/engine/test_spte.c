@@ -161,6 +161,19 @@ static void check_split(const struct vmmu_leaf *leaf, uint64_t e, unsigned int s
 	}
 }
 
+/* What is left after rights went is what a leaf made with the rest would be, but for D. */
+static void check_narrowed(const struct vmmu_leaf *leaf, uint64_t e)
+{
+	for (unsigned int keep = 0; keep < 8; keep++) {
+		struct vmmu_leaf rest = *leaf;
+		uint64_t narrowed;
+
+		rest.access &= (uint8_t)(keep | VMMU_ACC_R);
+		narrowed = vmmu_spte_narrowed(&fmt, e, rest.access);
+		CHECK_SPTE(narrowed, !((narrowed ^ vmmu_spte_make_leaf(&fmt, &rest)) & ~fmt.dirty));
+	}
+}
+
 static void check_leaf(const struct vmmu_leaf *leaf, unsigned int n)
 {
 	uint64_t e = vmmu_spte_make_leaf(&fmt, leaf);
@@ -173,6 +186,7 @@ static void check_leaf(const struct vmmu_leaf *leaf, unsigned int n)
 	check_rights(leaf, e);
 	check_ad(leaf, e);
 	check_aging(leaf, e);
+	check_narrowed(leaf, e);
 	if (leaf->level > 1)
 		check_split(leaf, e, n % 61 ? 511 : 1);
 	CHECK_SPTE(e, spte_without_write(e) == (e & ~BIT(1)));
