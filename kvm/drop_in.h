@@ -102,6 +102,7 @@ union kvm_mmu_page_role vmmu_kvm_role_word(union vmmu_role role);
 
 /* vcpu.c: the context @vcpu runs on now, which is what the core works on from here. */
 struct vmmu_context *vmmu_kvm_current_context(struct kvm_vcpu *vcpu);
+void vmmu_kvm_fault_ahead(struct kvm_vcpu *vcpu);
 
 void vmmu_kvm_read_pdptes(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu);
 void vmmu_kvm_read_guest_root(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu);

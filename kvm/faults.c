@@ -64,6 +64,17 @@ static enum vmmu_fault_result fault(struct kvm_vcpu *vcpu, gpa_t addr, u64 error
 	return result;
 }
 
+/* L2 is about to run on the current root: see vmmu_fault_ahead(). */
+void vmmu_kvm_fault_ahead(struct kvm_vcpu *vcpu)
+{
+	struct vmmu_vcpu *v = vcpu_to_vmmu(vcpu);
+
+	if (!v->told.pending || vcpu->arch.mmu != &vcpu->arch.guest_mmu)
+		return;
+	vmmu_kvm_current_context(vcpu);
+	vmmu_fault_ahead(v, mtrr_level(vcpu, v->told.addr));
+}
+
 /* A nested guest's addresses are not the cache's: it holds L1's. */
 static bool mmio_is_cached(struct kvm_vcpu *vcpu, gpa_t addr)
 {

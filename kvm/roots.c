@@ -20,6 +20,7 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 		return err;
 	vmmu_kvm_view_roots(vcpu->arch.mmu);
 	vmmu_sync(vcpu_to_vmmu(vcpu), c);
+	vmmu_kvm_fault_ahead(vcpu);
 	kvm_mmu_load_pgd(vcpu);
 	/* The root's memory may have been another root's before, with translations of it still in this CPU's TLB. */
 	static_call(kvm_x86_flush_tlb_current)(vcpu);
@@ -91,6 +92,9 @@ void kvm_mmu_new_pgd(struct kvm_vcpu *vcpu, gpa_t new_pgd)
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
 	if (found == VMMU_SWITCH_MISS)
 		return;
+	/* A VM entry of VMX asks for no sync, which is where it is done otherwise. */
+	if (is_guest_mode(vcpu))
+		vmmu_kvm_fault_ahead(vcpu);
 	kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
 	/*
 	 * The rest of KVM drops roots that the guest flushed while they were cached, as far as it sees them. Of those it
@@ -111,6 +115,7 @@ void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
 		return;
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
 	vmmu_sync(vcpu_to_vmmu(vcpu), c);
+	vmmu_kvm_fault_ahead(vcpu);
 }
 
 void kvm_mmu_sync_prev_roots(struct kvm_vcpu *vcpu)

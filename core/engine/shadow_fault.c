@@ -148,7 +148,7 @@ static enum vmmu_fault_result set_leaf(struct shadow_fault *s, struct vmmu_page 
 		.host_writable = f->writable,
 		.write = vmmu_fault_is_write(f),
 		.may_write = !s->w->clean,
-		.prefetch = f->prefetch,
+		.prefetch = f->prefetch && !f->ahead,
 	};
 
 	/* Small pages made for code stay: fetches and other accesses would replace each other's entries for ever. */
@@ -178,7 +178,7 @@ static enum vmmu_fault_result install(struct shadow_fault *s, struct vmmu_page *
 	vmmu_host_spin_lock(&page->s.lock);
 	if (!page->invalid && entry_is_current(s, page))
 		result = s->f->slot ? set_leaf(s, page, i) : set_mmio(s, page, i);
-	if (result == VMMU_FAULT_FIXED && !s->f->prefetch)
+	if (result == VMMU_FAULT_FIXED && (!s->f->prefetch || s->f->ahead))
 		vmmu_shadow_prefetch(s->v, &s->c->mode, page, i, &s->debt);
 	vmmu_host_spin_unlock(&page->s.lock);
 	shadow_is_in_use(page);

@@ -36,6 +36,7 @@ static const char *const counter_names[] = {
 	[VMMU_C_SYNCS] = "syncs",
 	[VMMU_C_SYNCS_EMPTY] = "syncs_empty",
 	[VMMU_C_GUEST_FAULTS] = "guest_faults",
+	[VMMU_C_FAULTS_AHEAD] = "faults_ahead",
 	[VMMU_C_GUEST_WRITES] = "guest_table_writes",
 	[VMMU_C_MMIO_SET] = "mmio_set",
 	[VMMU_C_FLUSHES] = "flushes_issued",

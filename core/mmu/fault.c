@@ -141,6 +141,7 @@ static enum vmmu_gwalk_result walk_guest(struct vmmu_vcpu *v, struct vmmu_contex
 		.ac = vmmu_host_flags_ac(v),
 		/* An EPT violation says by U that the access read as well: a guest table under A and D flags. */
 		.read_too = c->mode.format == VMMU_FORMAT_EPT && (f->error_code & VMMU_PF_U),
+		.no_flags = f->ahead,
 	};
 
 	if (c->mode.format == VMMU_FORMAT_NONE) {
@@ -166,16 +167,27 @@ static bool hits_own_table(const struct vmmu_context *c, const struct vmmu_fault
 	return false;
 }
 
+static void guest_is_told(struct vmmu_vcpu *v, struct vmmu_context *c, const struct vmmu_fault *f)
+{
+	count_vcpu(v, VMMU_C_GUEST_FAULTS);
+	if (c == &v->nested)
+		v->told = (struct vmmu_told){
+			.pending = true, .role = c->role, .pgd = c->pgd, .addr = f->addr, .error_code = f->error_code,
+		};
+}
+
 static enum vmmu_fault_result fault_shadow(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_fault *f)
 {
 	struct vmmu_gwalk w;
 
 	switch (walk_guest(v, c, f, &w)) {
 	case VMMU_GWALK_RETRY:
+	case VMMU_GWALK_UNFLAGGED:
 		return VMMU_FAULT_RETRY;
 	case VMMU_GWALK_FAULT:
 		f->guest = w.fault;
-		count_vcpu(v, VMMU_C_GUEST_FAULTS);
+		if (!f->prefetch)
+			guest_is_told(v, c, f);
 		return VMMU_FAULT_INJECT;
 	default:
 		break;
@@ -214,4 +226,23 @@ enum vmmu_fault_result vmmu_fault(struct vmmu_vcpu *v, struct vmmu_fault *f)
 	if (!f->prefetch)
 		count_result(v, result);
 	return result;
+}
+
+void vmmu_fault_ahead(struct vmmu_vcpu *v, int max_level)
+{
+	struct vmmu_context *c = v->current_context;
+	struct vmmu_fault f = {
+		.addr = v->told.addr,
+		.error_code = v->told.error_code,
+		.prefetch = true,
+		.ahead = true,
+		.max_level = (uint8_t)max_level,
+	};
+
+	if (!v->told.pending || c != &v->nested || !c->root.page || v->told.pgd != c->pgd ||
+	    !vmmu_role_equal(v->told.role, c->role))
+		return;
+	v->told.pending = false;
+	if (vmmu_fault(v, &f) == VMMU_FAULT_FIXED)
+		count_vcpu(v, VMMU_C_FAULTS_AHEAD);
 }

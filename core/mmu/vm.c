@@ -46,6 +46,11 @@ static void context_init(struct vmmu_context *c)
 void vmmu_vcpu_init(struct vmmu_vcpu *v, struct vmmu_vm *vm)
 {
 	v->vm = vm;
+	v->pool = (struct vmmu_pool){ .count = 0 };
+	v->told = (struct vmmu_told){ .pending = false };
+	v->prefetch_wait = v->prefetch_backoff = 0;
+	for (int i = 0; i < VMMU_C_NR; i++)
+		v->count[i] = 0;
 	context_init(&v->l1);
 	context_init(&v->nested);
 	v->current_context = &v->l1;

@@ -183,6 +183,8 @@ VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_update(const struct vmmu_gfmt *f
 		flags &= ~step->entry;
 		if (!flags || !step->at.writable)
 			continue;
+		if (in->access->no_flags)
+			return VMMU_GWALK_UNFLAGGED;
 		result = gwalk_set_flags(f, in, w, level, flags);
 		if (result != VMMU_GWALK_OK)
 			return result;

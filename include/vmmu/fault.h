@@ -13,6 +13,7 @@ struct vmmu_fault {
 	vmmu_gpa_t addr;		/* guest physical for a direct root, linear or L2 physical where tables are mirrored */
 	uint64_t error_code;		/* VMMU_PF_* */
 	bool prefetch;			/* asked for by the host ahead of the guest: installs with the A bit clear, counts nothing */
+	bool ahead;			/* of vmmu_fault_ahead(): as prefetch, but A is set, since the access comes at once */
 	uint8_t max_level;		/* largest page the host allows here (memory types), 1..VMMU_LEVEL_HUGE_MAX */
 
 	/* Set by the core before it asks the host. */
@@ -55,6 +56,14 @@ enum vmmu_fault_event {
  * Context: may sleep; the host's slot read section is open. Return: what to do next; f->error with VMMU_FAULT_ERROR.
  */
 enum vmmu_fault_result vmmu_fault(struct vmmu_vcpu *v, struct vmmu_fault *f);
+
+/*
+ * L1 is about to run L2 again: if it was told of a fault in the tables that are current now, and has made an entry for it
+ * meanwhile, install what that gives, so that L2 does not fault a second time. Sets no flags in L1's tables and tells
+ * nobody anything: where that would be needed, nothing is done. @max_level: as in struct vmmu_fault.
+ * Context: as vmmu_fault(); the nested context is current.
+ */
+void vmmu_fault_ahead(struct vmmu_vcpu *v, int max_level);
 
 /* What vmmu_mmio_lookup() found at an address whose access faulted on a reserved bit or a misconfiguration. */
 enum vmmu_mmio_result {

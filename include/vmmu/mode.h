@@ -161,6 +161,7 @@ struct vmmu_access {
 	uint32_t pkru;		/* PKRU of the vCPU; looked at only if the mode has protection keys */
 	bool ac;		/* EFLAGS.AC */
 	bool read_too;		/* with W: reads as well. EPT: a guest-table access under A and D flags reports both */
+	bool no_flags;		/* asked ahead of the access: A and D flags stay as they are */
 };
 
 /*

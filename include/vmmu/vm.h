@@ -58,6 +58,7 @@ enum vmmu_counter {
 	VMMU_C_SYNCS,			/* syncs asked for */
 	VMMU_C_SYNCS_EMPTY,		/* of these: nothing was unsync */
 	VMMU_C_GUEST_FAULTS,		/* faults that were the guest's own */
+	VMMU_C_FAULTS_AHEAD,		/* faults of L2 that were served as L1 resumed it */
 	VMMU_C_GUEST_WRITES,		/* emulated writes to mirrored frames */
 	VMMU_C_MMIO_SET,
 	VMMU_C_FLUSHES,			/* flushes issued by the core itself */
@@ -186,12 +187,22 @@ struct vmmu_pool {
 	struct vmmu_entry_node *node[VMMU_POOL_NODES];
 };
 
+/* The nested fault that L1 was told about last. [cpu] */
+struct vmmu_told {
+	bool pending;			/* L2 has not been resumed on those tables since */
+	union vmmu_role role;		/* of the tables: a root's identity */
+	uint64_t pgd;
+	uint64_t addr;			/* as in struct vmmu_fault */
+	uint64_t error_code;
+};
+
 struct vmmu_vcpu {
 	struct vmmu_vm *vm;			/* [const] */
 	struct vmmu_context l1;			/* what L1 runs on, and L2 where L1 gives it no nested tables */
 	struct vmmu_context nested;		/* what L2 runs on where L1 gives it EPT or NPT */
 	struct vmmu_context *current_context;	/* [cpu] one of the two */
 	struct vmmu_pool pool;
+	struct vmmu_told told;
 	struct vmmu_list link;			/* [lock:vm->lists] in vm->vcpus */
 	uint64_t count[VMMU_C_NR];		/* [cpu] to write; others read it as it is */
 	uint8_t prefetch_wait;			/* [cpu] faults to go until neighbours are tried again */

@@ -78,6 +78,7 @@ enum vmmu_gwalk_result {
 	VMMU_GWALK_OK = 0,
 	VMMU_GWALK_FAULT,	/* w->fault says what the guest is told */
 	VMMU_GWALK_RETRY,	/* entries kept changing under the walk: let the guest run into it again */
+	VMMU_GWALK_UNFLAGGED,	/* the access would set A or D flags, which vmmu_access.no_flags forbids */
 };
 
 /* One entry used by a walk. */

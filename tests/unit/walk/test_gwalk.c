@@ -107,6 +107,28 @@ static void test_no_flags_on_fault(void **state)
 	assert_int_equal(mem.writes, 0);
 }
 
+/* Asked ahead of the access: the walk succeeds only where there is no flag to be set, and sets none. */
+static void test_flags_forbidden(void **state)
+{
+	const struct vmmu_mode m = mode64();
+	const struct vmmu_access read_ahead = { .no_flags = true }, write_ahead = { .pf = VMMU_PF_W, .no_flags = true };
+
+	(void)state;
+	chain(PRESENT_RWU);
+	assert_int_equal(walk(&m, &read_ahead), VMMU_GWALK_UNFLAGGED);
+	assert_int_equal(mem.writes, 0);
+	chain(PRESENT_RWU | ACCESSED);
+	assert_int_equal(walk(&m, &read_ahead), VMMU_GWALK_OK);
+	assert_true(w.gfn == 9 && w.clean);
+	assert_int_equal(walk(&m, &write_ahead), VMMU_GWALK_UNFLAGGED);
+	gmem_store(&mem, AT(1), 8, 9ull << 12 | PRESENT_RWU | ACCESSED | DIRTY);
+	assert_int_equal(walk(&m, &write_ahead), VMMU_GWALK_OK);
+	assert_false(w.clean);
+	assert_int_equal(mem.writes, 0);
+	chain(5);
+	assert_int_equal(walk(&m, &write_ahead), VMMU_GWALK_FAULT);
+}
+
 /* Replace the entry of a level behind the walk's back, once or always. */
 static struct {
 	uint64_t gpa, value, toggle;
@@ -524,6 +546,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flags_by_hand),
 		cmocka_unit_test(test_no_flags_on_fault),
+		cmocka_unit_test(test_flags_forbidden),
 		cmocka_unit_test(test_lost_race),
 		cmocka_unit_test(test_race_bound),
 		cmocka_unit_test(test_missing_memory),
