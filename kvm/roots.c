@@ -121,6 +121,7 @@ void kvm_mmu_sync_roots(struct kvm_vcpu *vcpu)
 void kvm_mmu_sync_prev_roots(struct kvm_vcpu *vcpu)
 {
 	vmmu_sync_cached(vcpu_to_vmmu(vcpu), vmmu_kvm_current_context(vcpu));
+	vmmu_kvm_view_roots(vcpu->arch.mmu);
 }
 
 void kvm_mmu_invalidate_gva(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, gva_t gva, hpa_t root_hpa)
