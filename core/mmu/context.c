@@ -61,6 +61,11 @@ static void cache_current(struct vmmu_vcpu *v, struct vmmu_context *c)
 {
 	if (!c->root.page)
 		return;
+	if (flag_load(&c->root.page->invalid)) {
+		root_drop(v, &c->root);
+		c->dropped_obsolete = true;
+		return;
+	}
 	if (!v->vm->params.root_cache) {
 		root_drop(v, &c->root);
 		return;
