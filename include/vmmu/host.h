@@ -164,7 +164,8 @@ static inline bool vmmu_host_pfn_is_mmio(vmmu_pfn_t pfn);
 
 /*
  * Locate the @bytes (4 or 8) long guest table entry at @gpa, an L1 guest physical address, naturally
- * aligned. Context: may sleep. Return: 0, or VMMU_EFAULT where no memory is.
+ * aligned. Context: atomic, in the slot read section: what may sleep is to read it.
+ * Return: 0, or VMMU_EFAULT where no memory is.
  */
 static inline int vmmu_host_gpte_locate(struct vmmu_vcpu *v, vmmu_gpa_t gpa, struct vmmu_gpte *at);
 /* Read it, in one access. Context: may sleep. Return: 0 or VMMU_EFAULT. */
