@@ -70,6 +70,22 @@ static struct vmmu_page *child_at(const struct vmmu_page *page, uint64_t spte)
 	return vmmu_host_table_page(vmmu_host_table_at(spte_address(page->vm->fmt, spte)));
 }
 
+/*
+ * The entries of a context's own table were made with it. PDPTEs of L1's that lie in memory may be others by now than they
+ * were then, which the walk has seen: the root goes, and whoever runs on it makes it anew.
+ */
+static struct vmmu_page *own_child(struct shadow_fault *s, struct vmmu_page *page, unsigned int i)
+{
+	struct vmmu_page *child = child_at(page, pte_load(&page->table[i]));
+
+	if (page->role.level != VMMU_LEVEL_1G || s->c->mode.format != VMMU_FORMAT_NPT_PAE ||
+	    (child && child->gfn == s->w->step[VMMU_LEVEL_2M].table_gfn))
+		return child;
+	vmmu_shadow_zap(page, &s->debt);
+	vmmu_flush_pay(&s->debt);
+	return NULL;
+}
+
 /* The page below @page with this key, linked; NULL after a lost race. */
 static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 {
@@ -80,9 +96,8 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 	vmmu_gfn_t gfn;
 	bool linked = false;
 
-	/* The entries of a context's own table were made with it. */
 	if (page->s.own)
-		return child_at(page, pte_load(&page->table[i]));
+		return own_child(s, page, i);
 	gfn = child_key(s, page, &role);
 	shadow_is_in_use(page);
 	vmmu_host_spin_lock(&page->s.lock);

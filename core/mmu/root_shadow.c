@@ -54,7 +54,7 @@ static int load_long(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
 	return c->root.page ? VMMU_OK : VMMU_EAGAIN;
 }
 
-/* What entry @i of a root in PAE form points at. Return: false if it is absent in the guest. */
+/* What entry @i of a root in PAE form points at. Return: false if the guest has none there, or none that is legal. */
 static bool pae_child(const struct vmmu_context *c, unsigned int i, vmmu_gfn_t *gfn, union vmmu_role *role)
 {
 	switch (c->role.format) {
@@ -70,7 +70,7 @@ static bool pae_child(const struct vmmu_context *c, unsigned int i, vmmu_gfn_t *
 	default:
 		*gfn = gfn_of(c->pdpte[i]);
 		*role = vmmu_role_child(c->role, VMMU_ACC_ALL, 0);
-		return c->pdpte[i] & PDPTE_P;
+		return (c->pdpte[i] & PDPTE_P) && !vmmu_mode_reserved(&c->mode, VMMU_LEVEL_1G, c->pdpte[i]);
 	}
 }
 
