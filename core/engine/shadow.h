@@ -82,9 +82,16 @@ enum vmmu_leaf_result {
 enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i,
 					   const struct vmmu_shadow_leaf *leaf, struct vmmu_flush *debt);
 /*
- * Let absent entry @i of @page point at @child. Return: false if @child has become invalid. Context: as above.
+ * Let absent entry @i of @page point at @child. @flushes: vm->guest_flushes before all that is unsync below @child was
+ * brought up to date. Return: false, and nothing changed, if @child has become invalid, or if something below it may be
+ * stale while a vCPU has flushed since, without a way to it. Context: as above.
  */
-VMMU_MUST_CHECK bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child);
+VMMU_MUST_CHECK bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child,
+				      uint64_t flushes);
+static inline uint64_t shadow_flushes(const struct vmmu_vm *vm)
+{
+	return __atomic_load_n(&vm->guest_flushes, __ATOMIC_SEQ_CST);
+}
 
 /* Is a page of size @level at @gfn forbidden in any address space? A frame tracked in one is not to be written by another. */
 static inline bool huge_disallowed_anywhere(struct vmmu_vm *vm, vmmu_gfn_t gfn, int level)

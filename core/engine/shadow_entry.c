@@ -183,24 +183,29 @@ enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page
 	return leaf_result(leaf, old, value);
 }
 
-bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child)
+bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child,
+		      uint64_t flushes)
 {
 	uint64_t *entry = &page->table[i];
 	uint64_t spte = page->s.low ? vmmu_spte_make_pdpte(v->vm->fmt, vmmu_host_table_hpa(child->table)) :
 		vmmu_spte_make_table(v->vm->fmt, vmmu_host_table_hpa(child->table), page->role.ad_off);
-	bool valid, above;
+	bool valid;
 
 	entry_set_lock(&child->s.parents);
 	valid = !child->invalid;
-	above = child->s.known_above;
+	if (valid && child->s.known_above) {
+		/*
+		 * The marks that lead here stand before the flushes are counted: a vCPU that flushes after that finds them, and
+		 * waits for the page's lock where it finds no entry yet.
+		 */
+		__atomic_fetch_or(&page->s.unsync_below[i / 64], 1ull << (i % 64), __ATOMIC_SEQ_CST);
+		vmmu_shadow_mark_above(page);
+		valid = flushes == shadow_flushes(v->vm);
+	}
+	/* Before the child's lock goes: who makes something below unsync stops at a page that is known above. */
 	if (valid) {
 		vmmu_entry_set_add(&child->s.parents, entry, &v->pool.node[v->pool.nodes - 1]);
-		if (above)
-			__atomic_fetch_or(&page->s.unsync_below[i / 64], 1ull << (i % 64), __ATOMIC_SEQ_CST);
 		pte_swap(entry, spte);
-		/* Before the child's lock goes: who makes something below unsync stops at a page that is known above. */
-		if (above)
-			vmmu_shadow_mark_above(page);
 	}
 	entry_set_unlock(&child->s.parents);
 	if (!v->pool.node[v->pool.nodes - 1])

@@ -116,17 +116,13 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 	vmmu_flush_pay(&s->debt);
 
 	child = vmmu_shadow_get(s->v, gfn, role);
-	/*
-	 * A new way to a page must not show translations that other ways may show until the next flush. A vCPU that flushed
-	 * since has looked for unsync tables without this way.
-	 */
-	flushes = __atomic_load_n(&s->v->vm->guest_flushes, __ATOMIC_SEQ_CST);
+	/* A new way to a page must not show translations that other ways may show until the next flush. */
+	flushes = shadow_flushes(s->v->vm);
 	vmmu_shadow_sync_page(s->v->vm, &s->c->mode, child);
 
 	vmmu_host_spin_lock(&page->s.lock);
-	if (!page->invalid && entry_is_current(s, page) && !page->table[i] &&
-	    flushes == __atomic_load_n(&s->v->vm->guest_flushes, __ATOMIC_SEQ_CST))
-		linked = vmmu_shadow_link(s->v, page, i, child);
+	if (!page->invalid && entry_is_current(s, page) && !page->table[i])
+		linked = vmmu_shadow_link(s->v, page, i, child, flushes);
 	vmmu_host_spin_unlock(&page->s.lock);
 	if (linked && s->f->huge_disallowed && vmmu_role_is_direct(role) && s->f->req_level >= page->role.level)
 		vmmu_nx_split_remember(child);

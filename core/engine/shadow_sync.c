@@ -176,13 +176,20 @@ static void unmark(struct vmmu_page *page, unsigned int i, struct vmmu_page *chi
 	vmmu_host_spin_unlock(&page->s.lock);
 }
 
-/* The mark leads nowhere: the entry changed since it was set. */
-static void unmark_stale(struct vmmu_page *page, unsigned int i)
+/*
+ * The mark leads nowhere: the entry has changed since, or a link is being made, whose marks come first. Return: the page
+ * that is linked there by now, else NULL, and the mark is gone.
+ */
+static struct vmmu_page *unmark_stale(struct vmmu_page *page, unsigned int i)
 {
+	struct vmmu_page *child;
+
 	vmmu_host_spin_lock(&page->s.lock);
-	if (!spte_is_table(pte_load(&page->table[i]), page->role.level))
+	child = marked_child(page, i);
+	if (!child)
 		clear_mark(page, i);
 	vmmu_host_spin_unlock(&page->s.lock);
+	return child;
 }
 
 static void sync_below(struct sync_batch *batch, struct vmmu_page *page);
@@ -237,7 +244,7 @@ bool vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, str
 
 void vmmu_shadow_sync(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page)
 {
-	/* Before any mark is looked at: see go_down() in shadow_fault.c. */
+	/* Before any mark is looked at: see vmmu_shadow_link(). */
 	__atomic_fetch_add(&vm->guest_flushes, 1, __ATOMIC_SEQ_CST);
 	count_vm(vm, VMMU_C_SYNCS, 1);
 	if (!vmmu_shadow_sync_page(vm, mode, page))

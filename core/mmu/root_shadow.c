@@ -79,7 +79,8 @@ static int link_child(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int 
 	bool linked;
 
 	vmmu_host_spin_lock(&page->s.lock);
-	linked = !page->invalid && vmmu_shadow_link(v, page, i, child);
+	/* Stale entries below do no harm yet: the root is synced before a vCPU runs on it. */
+	linked = !page->invalid && vmmu_shadow_link(v, page, i, child, shadow_flushes(v->vm));
 	vmmu_host_spin_unlock(&page->s.lock);
 	return linked ? VMMU_OK : VMMU_EAGAIN;
 }
