@@ -50,8 +50,10 @@ static void drop_link(struct vmmu_page *page, unsigned int i, uint64_t old, stru
 	if (!pte_try_cas(&page->table[i], &old, 0))
 		return;
 	entry_set_lock(&child->s.parents);
-	if (!child->invalid)
+	if (!child->invalid) {
 		vmmu_entry_set_remove(&child->s.parents, &page->table[i]);
+		child->s.own_parents -= page->s.own;
+	}
 	entry_set_unlock(&child->s.parents);
 	flush_add(debt, page->gfn, page->role.level);
 }
@@ -205,6 +207,7 @@ bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int 
 	/* Before the child's lock goes: who makes something below unsync stops at a page that is known above. */
 	if (valid) {
 		vmmu_entry_set_add(&child->s.parents, entry, &v->pool.node[v->pool.nodes - 1]);
+		child->s.own_parents += page->s.own;
 		pte_swap(entry, spte);
 	}
 	entry_set_unlock(&child->s.parents);

@@ -148,7 +148,14 @@ void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
 	flush_add_dead(debt, page);
 }
 
-/* The coldest page that is no root in use; pages found since the hand last passed get another round. Context: rcu. */
+/* Does a context need @page to run at all? */
+static bool is_pinned(const struct vmmu_page *page)
+{
+	return __atomic_load_n(&page->root_refs, __ATOMIC_RELAXED) > 1 || page->s.own ||
+	       __atomic_load_n(&page->s.own_parents, __ATOMIC_RELAXED);
+}
+
+/* The coldest page that may go; pages found since the hand last passed get another round. Context: rcu. */
 static struct vmmu_page *coldest(struct vmmu_vm *vm)
 {
 	struct vmmu_page *page = NULL;
@@ -159,7 +166,7 @@ static struct vmmu_page *coldest(struct vmmu_vm *vm)
 	for (node = vm->shadows.next; node != &vm->shadows && looked < 2 * VMMU_TABLE_ENTRIES; node = next, looked++) {
 		page = CONTAINER_OF(node, struct vmmu_page, s.all);
 		next = node->next;
-		if (__atomic_load_n(&page->root_refs, __ATOMIC_RELAXED) <= 1 && !flag_load(&page->s.used))
+		if (!is_pinned(page) && !flag_load(&page->s.used))
 			break;
 		flag_store(&page->s.used, false);
 		dlist_del(node);

@@ -204,8 +204,10 @@ static void sync_children(struct sync_batch *batch, struct vmmu_page *page, bool
 			struct vmmu_page *child = marked_child(page, i);
 
 			if (!child)
-				unmark_stale(page, i);
-			else if (take_marks_away)
+				child = unmark_stale(page, i);
+			if (!child)
+				continue;
+			if (take_marks_away)
 				unmark(page, i, child);
 			else
 				sync_below(batch, child);

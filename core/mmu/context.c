@@ -25,6 +25,8 @@ static bool root_fits(const struct vmmu_context *c, const struct vmmu_root *root
 
 static void root_drop(struct vmmu_vcpu *v, struct vmmu_root *root)
 {
+	if (root->pins)
+		counter_add(&v->vm->shadow_pins, -(uint64_t)root->pins);
 	if (root->page && root->page->s.own)
 		vmmu_own_root_drop(v, root->page);
 	else if (root->page)
@@ -56,6 +58,12 @@ static struct vmmu_root cache_take(struct vmmu_context *c, unsigned int i)
 	return taken;
 }
 
+/* Roots that are remembered may not take more than half of what the VM may have of shadow pages. */
+static bool pins_too_many(const struct vmmu_vm *vm, const struct vmmu_root *root)
+{
+	return root->pins && counter_read(&vm->shadow_pins) > counter_read(&vm->shadow_quota) / 2;
+}
+
 /* Remember the current root, the coldest one giving way if need be. */
 static void cache_current(struct vmmu_vcpu *v, struct vmmu_context *c)
 {
@@ -70,7 +78,11 @@ static void cache_current(struct vmmu_vcpu *v, struct vmmu_context *c)
 		root_drop(v, &c->root);
 		return;
 	}
-	if (c->cached < v->vm->params.root_cache)
+	if (pins_too_many(v->vm, &c->root) && !c->cached) {
+		root_drop(v, &c->root);
+		return;
+	}
+	if (c->cached < v->vm->params.root_cache && !pins_too_many(v->vm, &c->root))
 		c->cached++;
 	else
 		root_drop(v, &c->cache[c->cached - 1]);

@@ -17,6 +17,8 @@
 #include "page/page.h"
 
 #define PDPTE_P 1ull
+/* Code, stack, descriptors, source and destination, each across a page's border: 8 addresses, 4 tables below a root each. */
+#define INSTRUCTION_PAGES 32
 
 /* A slot that is on its way out is none. */
 static bool is_memory(struct vmmu_vcpu *v, vmmu_gfn_t gfn)
@@ -29,6 +31,14 @@ static bool is_memory(struct vmmu_vcpu *v, vmmu_gfn_t gfn)
 static vmmu_gfn_t gfn_of(uint64_t entry)
 {
 	return (entry & BITS64(51, 12)) >> VMMU_PAGE_SHIFT;
+}
+
+/* @page is the context's root from now on, and @pins pages with it cannot be evicted. root_drop() gives both back. */
+static void take_root(struct vmmu_context *c, struct vmmu_page *page, unsigned int pins)
+{
+	c->root.page = page;
+	c->root.pins = (uint8_t)pins;
+	counter_add(&page->vm->shadow_pins, pins);
 }
 
 static int load_long(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
@@ -46,7 +56,7 @@ static int load_long(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
 		if (flag_load(&page->invalid))
 			vmmu_page_put(page);
 		else
-			c->root.page = page;
+			take_root(c, page, 1);
 	}
 	vmmu_host_rcu_read_unlock();
 	vmmu_host_unlock_shared(v->vm);
@@ -168,7 +178,8 @@ static int join_own(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_pag
 		vmmu_flush_pay(&debt);
 		vmmu_page_put(own[0]);
 	} else {
-		c->root.page = own[0];
+		/* With the four tables below. */
+		take_root(c, own[0], count + 4);
 	}
 	vmmu_host_rcu_read_unlock();
 	vmmu_host_unlock_shared(v->vm);
@@ -196,15 +207,22 @@ out_of_memory:
 	return VMMU_ENOMEM;
 }
 
-/* Make room first, so that no page a fault has in hand is evicted under it. */
+/*
+ * Make room first, so that no page a fault has in hand is evicted under it. Beside the roots so many pages stay that one
+ * instruction finds all its translations at once, however small the quota: else its faults would evict each other's pages
+ * for ever.
+ */
 void vmmu_make_room(struct vmmu_vm *vm)
 {
-	uint64_t quota = counter_read(&vm->shadow_quota);
+	uint64_t quota = counter_read(&vm->shadow_quota), least = counter_read(&vm->shadow_pins) + INSTRUCTION_PAGES;
+	uint64_t most = quota > VMMU_POOL_PAGES ? quota - VMMU_POOL_PAGES : 0;
 
-	if (counter_read(&vm->count[VMMU_C_SHADOWS_NOW]) + VMMU_POOL_PAGES <= quota)
+	if (most < least)
+		most = least;
+	if (counter_read(&vm->count[VMMU_C_SHADOWS_NOW]) <= most)
 		return;
 	vmmu_host_lock_shared(vm);
-	vmmu_shadow_evict(vm, quota > VMMU_POOL_PAGES ? quota - VMMU_POOL_PAGES : 0);
+	vmmu_shadow_evict(vm, most);
 	vmmu_host_unlock_shared(vm);
 }
 

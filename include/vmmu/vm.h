@@ -86,6 +86,7 @@ struct vmmu_shadow {
 	bool known_above;		/* [parents' lock] every parent has this page's bit in unsync_below */
 	bool unsync;			/* [lock] level 1: the guest may have changed the table since its entries were made */
 	bool tracked;			/* [lock] counts in the write-track word of the mirrored frame */
+	uint16_t own_parents;		/* [parents' lock] entries of contexts' own tables that point here: part of a root in use */
 	bool own;			/* [const] a context's own table above what mirrors the guest's; not in the index */
 	bool low;			/* [const] such a root in PAE form: four entries, which the CPU keeps in registers */
 	bool used;			/* [atomic] found since the eviction hand passed */
@@ -148,6 +149,7 @@ struct vmmu_vm {
 	struct vmmu_list shadows;		/* [lock:lists] every valid shadow page */
 	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page; NULL until the first one is made */
 	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most */
+	uint64_t shadow_pins;			/* [atomic] shadow pages that may not be evicted, for contexts have them as roots */
 	uint64_t shadow_generation;		/* [atomic] grows with each zap of all shadow pages */
 	uint64_t guest_flushes;			/* [atomic] syncs and invalidations of addresses the guest has asked for */
 	uint64_t count[VMMU_C_NR];		/* [atomic] what no vCPU's thread did, and what destroyed vCPUs had counted */
@@ -158,6 +160,7 @@ struct vmmu_root {
 	struct vmmu_page *page;			/* NULL: none */
 	uint64_t pgd;				/* the guest's page-table address it was made for; 0 for a direct root */
 	uint64_t pdpte[4];			/* PAE: the guest's PDPTE registers it was made for */
+	uint8_t pins;				/* its share of vm->shadow_pins */
 	bool was_unseen;			/* in the cache beyond params.roots_seen: flushes may have missed it */
 };
 
