@@ -59,7 +59,8 @@ static vmmu_gfn_t child_key(const struct shadow_fault *s, const struct vmmu_page
 		*role = vmmu_role_child(page->role, s->w->step[level].access, child_quadrant(page, s->f->addr));
 		return s->w->step[level - 1].table_gfn;
 	}
-	*role = vmmu_role_child_direct(page->role, s->access);
+	/* While D of the guest's large page is clear no leaf may have W, also none that another such page has brought here. */
+	*role = vmmu_role_child_direct(page->role, s->w->clean ? s->access & ~VMMU_ACC_W : s->access);
 	return vmmu_gfn_round(s->f->gfn, level);
 }
 
@@ -232,6 +233,9 @@ enum vmmu_fault_result vmmu_shadow_map(struct vmmu_vcpu *v, struct vmmu_context 
 	};
 	enum vmmu_fault_result result = VMMU_FAULT_RETRY;
 
+	/* Under SMAP what becomes a supervisor's page for this write would be open to accesses that have not set EFLAGS.AC. */
+	if (s.access != w->access && c->mode.smap && (w->access & VMMU_ACC_U))
+		return VMMU_FAULT_EMULATE;
 	vmmu_host_trace_fault(v, f, VMMU_FAULT_EV_REQUESTED, NULL, 0, 0);
 	vmmu_host_rcu_read_lock();
 	for (int tries = MAP_TRIES; tries && result == VMMU_FAULT_RETRY; tries--) {
