@@ -125,7 +125,8 @@ static void batch_run(struct sync_batch *batch)
 		struct vmmu_page *page = batch->page[n];
 
 		vmmu_host_spin_lock(&page->s.lock);
-		if (page->s.unsync && !page->invalid) {
+		/* A page on its way out may still be reached by a link that its zapper has not cleared yet. */
+		if (page->s.unsync) {
 			compare_entries(batch->mode, page, &debt);
 			/* Made writable again meanwhile: what was read is as fresh as this flush asks for, and it stays unsync. */
 			if (page->s.tracked)
