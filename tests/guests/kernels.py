@@ -47,6 +47,7 @@ RUNS = {run.name: run for run in (
     Run("guest-tables-long", "tables", "turns=100 rounds=5000 forks=500 tables=4000 switches=100000", cpus=2, memory=256,
         limit=1800, default=False),
     Run("guest-access-full", "access", append="full", limit=3600, default=False),
+    Run("vmx", "vmx", limit=90, default=False),         # with L0's counters: bed/hypervisor.py
 )}
 
 

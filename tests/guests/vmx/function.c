@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* L2 switches its EPT pointer by itself, with VMFUNC. */
+#include "report.h"
+#include "world.h"
+
+enum { POINTERS = 8 };
+
+static bool switch_and_read(struct world *w, u64 number)
+{
+	w->vm.gpr[RAX] = 0;
+	w->vm.gpr[RCX] = number;
+	w->vm.gpr[RDI] = LINEAR + 8;
+	vm_run(&w->vm, l2_vmfunc);
+	return w->vm.exit.reason == EXIT_VMCALL;
+}
+
+void test_function(void)
+{
+	struct world *w = &(struct world){ 0 };
+	u64 gpa = world_window(), *list;
+
+	if (!vmx_offers_proc2(PROC2_FUNCTIONS) || !(rdmsr(MSR_VMX_FUNCTIONS) & FUNCTION_EPTP_SWITCH))
+		return report_skip("EPTP switched by VMFUNC", "not offered");
+	report_begin("EPTP switched by VMFUNC");
+	list = alloc_page();
+	world_make(w, true);
+	world_map_linear(w, LINEAR, gpa);
+	for (int i = 0; i < POINTERS; i++) {
+		u64 *top = i ? ept_identity() : w->ept;
+
+		ept_map(top, gpa, (uptr)world_frames() + i * PAGE_BYTES, 1, EPT_RWX);
+		list[i] = ept_pointer(top, true);
+	}
+	vm_set_proc2(PROC2_FUNCTIONS, 0);
+	vmwrite(VMCS_FUNCTIONS, FUNCTION_EPTP_SWITCH);
+	vmwrite(VMCS_EPTP_LIST, (uptr)list);
+	for (int turn = 0; turn < 100; turn++) {
+		int number = turn * 3 % POINTERS;
+
+		if (!switch_and_read(w, number) || w->vm.gpr[RAX] != (u64)TAG + number)
+			report_wrong("turn %d: exit %u, %llx was read, not %x", turn, w->vm.exit.reason,
+				     (unsigned long long)w->vm.gpr[RAX], TAG + number);
+		if (vmread(VMCS_EPTP) != list[number])
+			report_wrong("turn %d: the pointer is %llx", turn, (unsigned long long)vmread(VMCS_EPTP));
+	}
+	/* An entry that is no EPT pointer, and one beyond the list. */
+	if (switch_and_read(w, POINTERS) || w->vm.exit.reason != EXIT_VMFUNC)
+		report_wrong("an empty entry: exit %u", w->vm.exit.reason);
+	if (switch_and_read(w, 512) || w->vm.exit.reason != EXIT_VMFUNC)
+		report_wrong("beyond the list: exit %u", w->vm.exit.reason);
+	report_end();
+}
