@@ -9,6 +9,7 @@ from .bochs import BochsHost
 from .chain import Chain
 from .command import command
 from .errors import BedError
+from .hypervisor import hypervisor_figures, hypervisor_job
 from .image import Image
 from .job import Job, Status
 from .modes import find_mode
@@ -17,7 +18,7 @@ from .progress import Progress
 from .qemu import QemuHost
 from .report import counters, write_report
 from .session import run_jobs
-from .table import show_run
+from .table import show_rotations, show_run
 
 
 def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
@@ -37,9 +38,15 @@ def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
         build_kvm(folder)
         progress.end()
     progress.begin("images are packed")
-    chain = Chain(mode, limit)
     image = Image()
     image.add_modules([mode.vendor], module_folders(kvm), mode.parameters)
+    if mode.hypervisor:
+        figures = {"mode": mode.name, "kvm": kvm, "guest_ok": 1, "host": BochsHost.accelerator}
+        figures |= _run_hypervisor(mode, kvm, image, folder, progress, limit, verbose)
+        figures["seconds_total"] = round(time.monotonic() - began, 2)
+        write_report(report, figures)
+        return figures
+    chain = Chain(mode, limit)
     chain.pack(image, folder)
     host = BochsHost(mode.host_memory) if mode.bochs else QemuHost(mode.host_memory, vendor=mode.vendor)
     progress.begin("host boots")
@@ -66,6 +73,27 @@ def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
     figures |= counters(outcome.notes, outer.name)
     write_report(report, figures)
     return figures
+
+
+def _run_hypervisor(mode, kvm, image, folder, progress, limit, verbose):
+    """The same with a hypervisor of our own as L1: contexts by turns, and cold pages."""
+    job = hypervisor_job(image, "hypervisor", f"kvm_must_be {kvm}\nhypervisor_run 'marks rotate cold'", limit)
+    progress.begin("host boots")
+
+    def watch(line):
+        if "@@note L1.started" in line:
+            progress.begin("L1 boots")
+        elif line.startswith("@@mark ") and line.endswith(("cold", "cold.begin")):
+            progress.begin(f"L1 runs {line.removeprefix('@@mark ').rpartition('.')[0]}")
+        if verbose and line.strip():
+            progress.say(f"    {line}")
+
+    outcome = next(run_jobs(BochsHost(mode.host_memory), image, [job], folder, watch))
+    progress.end()
+    if not outcome.ok:
+        said = next((line for line in reversed(outcome.lines) if line.strip() and not line.startswith("@@")), "")
+        raise BedError(f"{outcome.reason}; L1's last line: {said or 'none'}", folder / "console.log")
+    return hypervisor_figures(outcome)
 
 
 def build_kvm(folder):
@@ -129,10 +157,13 @@ def main():
     arguments = parser.parse_args()
     mode = find_mode(arguments.mode)
     check_kvm_choice(arguments.kvm)
-    guest = "An L2" if mode.nested else "A guest"
-    print(f"{guest} of {mode.guest_cpus} CPUs and {mode.guest_memory} MiB, MODE={mode.name} KVM={arguments.kvm}")
+    guest = "A hypervisor of our own" if mode.hypervisor else \
+        f"{'An L2' if mode.nested else 'A guest'} of {mode.guest_cpus} CPUs and {mode.guest_memory} MiB"
+    print(f"{guest}, MODE={mode.name} KVM={arguments.kvm}")
     with Progress() as progress:
         figures = run_guest(mode, arguments.kvm, BUILD / "run", progress, arguments.limit, arguments.verbose)
+    if mode.hypervisor:
+        show_rotations(figures)
     show_run(figures)
     print(f"All figures: {BUILD / 'run' / 'report.tsv'}")
 

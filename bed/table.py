@@ -38,3 +38,12 @@ def show_run(figures):
     times = ", ".join(f"{figures['seconds_' + part]} s {label}" for part, label in
                       (("boot", "to user space"), ("work", "at work"), ("guest", "in all")))
     print(f"\n  guest: {times}; the run: {figures['seconds_total']} s\n")
+
+
+def show_rotations(figures):
+    """Print what contexts of L2 by turns cost L0."""
+    columns = ("switches", "roots_built", "faults", "exits")
+    print(f"\n  {'':<16}" + "".join(f"{title.replace('_', ' '):>14}" for title in columns))
+    for name in (key.removesuffix(".switches") for key in figures if key.endswith(".switches")):
+        cells = (figures[f"{name}.{key}"] for key in columns)
+        print(f"  {name.replace('_', ' '):<16}" + "".join(f"{'-' if cell is None else cell:>14}" for cell in cells))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 # Real guests on an emulated host; see bed/README.md.
-#   MODE   npt, shadow (npt=0) or nested (a guest in a guest) on AMD; ept or ept-shadow (ept=0) on Intel
+#   MODE   npt, shadow (npt=0) or nested (a guest in a guest) on AMD; ept, ept-shadow (ept=0) or ept-nested (a hypervisor
+#          of our own, whose guests run by turns) on Intel
 #   KVM    vmmu (ours) or stock (Debian's)
 #   PAIRS  runs of each in a comparison
 #   V=1    show all of the console

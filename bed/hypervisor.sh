@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+# For jobs that run tests/guests/vmx, a hypervisor of our own, as L1. After guest.sh.
+
+# hypervisor_run WORDS: run it with these words on its command line. With "marks" among them it says "@@mark NAME" now and
+# then: what KVM has counted for it is noted, as "NAME.kvm.COUNTER" and "NAME.vmmu.COUNTER", and it goes on. Status 0: it
+# says that it passed.
+hypervisor_run() {
+    mkfifo /run/L1.in /run/L1.out
+    # Opened both ways, a pipe does not wait for the other end.
+    exec 5<> /run/L1.in 6<> /run/L1.out
+    hypervisor_time started
+    hypervisor_qemu "$1" 2>&1 | while IFS= read -r line; do
+        echo "$line"
+        case $line in
+        '@@mark '*)
+            mark=${line#@@mark }
+            [ $mark = ready ] && hypervisor_time ready
+            ln /run/L1.pid /run/$mark.pid
+            guest_figures $mark
+            cp /sys/kernel/debug/kvm/$(cat /run/L1.pid)-*/vmmu counted.$mark 2> /dev/null
+            printf g >&5
+            ;;
+        'not ok '*) echo "$line" >> wrong ;;
+        '@@exit 1') exit 0 ;;
+        '@@exit 5') exit 4 ;;
+        '@@exit '*) exit 1 ;;
+        esac
+    done
+    status=$?
+    hypervisor_time halted
+    # Once more, where they are seen.
+    [ -e wrong ] && cat wrong
+    return $status
+}
+
+hypervisor_qemu() {
+    qemu-system-x86_64 -L /usr/share/qemu -accel kvm -cpu host -m 128 -nodefaults -display none -no-reboot \
+        -device isa-debug-exit,iobase=0xf4,iosize=4 -debugcon stdio -serial pipe:/run/L1 \
+        -kernel /guest/hypervisor -append "$1" < /dev/null &
+    echo $! > /run/L1.pid
+    wait $!
+    echo "@@exit $?"
+}
+
+hypervisor_time() {
+    read -r now idle < /proc/uptime
+    echo "@@note L1.$1 $now"
+}
+
+# hypervisor_switches_are_free: status 0 unless our KVM built a root or took a fault while warm contexts took turns.
+hypervisor_switches_are_free() {
+    for before in counted.*.*.begin; do
+        [ -e $before ] || continue
+        after=${before%begin}end
+        for key in roots_built faults; do
+            if [ "$(grep "^$key " $before)" != "$(grep "^$key " $after)" ]; then
+                echo "warm contexts cost: $(grep -H "^$key " $before $after | tr '\n' ' ')"
+                costly=1
+            fi
+        done
+    done
+    [ -z "$costly" ]
+}
