@@ -4,6 +4,7 @@ import argparse
 import fnmatch
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Callable
 
 from bed import Host, Image, run_jobs
 from bed.places import BUILD, KVM_CHOICES, kernel_release, module_folders
@@ -41,6 +42,7 @@ class Suite:
 
     folder: holds the other files. selftests: which. record: what the distribution's KVM makes of them. checks: {name of
     a script in checks/: more arguments of check_job()}. variants: run last. scenarios: names in bed/scenarios/.
+    jobs: {name: function of an image, that puts what the job needs into it and returns the Job}.
     records_surface: the distribution's surface is recorded here.
     """
     command: str
@@ -52,6 +54,7 @@ class Suite:
     checks: dict[str, dict] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
     scenarios: tuple[str, ...] = ()
+    jobs: dict[str, Callable] = field(default_factory=dict)
     records_surface: bool = False
 
     def main(self):
@@ -81,7 +84,8 @@ class Suite:
                     if fnmatch.fnmatch(job.name, only)]
         image = self._image(kvm, checks, [*selftests, *variants])
         scenarios = prepare_scenarios(fnmatch.filter(self.scenarios, only), image, work)
-        for outcome in run_jobs(self.host, image, [*checks, *selftests, *scenarios, *variants], work):
+        more = [prepare(image) for name, prepare in self.jobs.items() if fnmatch.fnmatch(name, only)]
+        for outcome in run_jobs(self.host, image, [*checks, *selftests, *scenarios, *more, *variants], work):
             verdict.add(outcome, stock.get(outcome.job.name))
             if outcome.job.name == "surface" and outcome.ok:
                 verdict.add_list("surface, compared", surface_missing(surface_lines(outcome)))
