@@ -23,14 +23,15 @@ $(BUILD)/race/race: $(RACE_OBJECTS)
 
 SCHEDULE_OWN     := $(wildcard tests/race/schedule/*.c)
 # What gives memory and grace periods is a step of its own, not made of steps.
-SCHEDULE_PLAIN   := machine/tables.c machine/rcu.c machine/thread.c $(SCHEDULE_OWN)
+SCHEDULE_PLAIN   := machine/tables.c machine/rcu.c machine/thread.c machine/oracle.c $(SCHEDULE_OWN)
 SCHEDULE_STEPPED := $(filter-out $(SCHEDULE_PLAIN),$(wildcard core/*/*.c machine/*.c))
 SCHEDULE_CFLAGS   = -std=gnu11 -g -O2 -Wall -Wextra -Werror -DVMMU_DEBUG -Iinclude -Icore -Imachine \
-	-DMACHINE_TABLES_MAX=192u -DMACHINE_LOW_TABLES=16u
+	-DMACHINE_TABLES_MAX=384u -DMACHINE_LOW_TABLES=128u
 SCHEDULE_OBJECTS  = $(patsubst %.c,$(BUILD)/race/schedule/%.o,$(SCHEDULE_STEPPED) $(SCHEDULE_PLAIN))
-SCHEDULE_WRAPPED := malloc calloc free sched_yield machine_table_alloc machine_table_alloc_low machine_table_free \
+SCHEDULE_WRAPPED := malloc calloc realloc free sched_yield machine_table_alloc machine_table_alloc_low machine_table_free \
 	machine_rcu_read_unlock machine_rcu_call pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock \
-	pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_unlock
+	pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_unlock oracle_store oracle_free machine_ram_destroy \
+	vmmu_guest_written
 
 $(SCHEDULE_STEPPED:%.c=$(BUILD)/race/schedule/%.o): SCHEDULE_CFLAGS += -fsanitize=thread
 $(BUILD)/race/schedule/machine/%.o: SCHEDULE_CFLAGS += -Dmmap=scheduled_mmap -Dmunmap=scheduled_munmap

@@ -72,7 +72,20 @@ static void move(void) { machine_change(&m, GFN, GFN + 1, MACHINE_MOVE, VMMU_YIE
 static void make_2m(void) { machine_change(&m, GFN, GFN + 1, MACHINE_MAKE_2M, VMMU_YIELD_NEVER); }
 static void copy_on_write(void) { machine_change(&m, GFN, GFN + 1, MACHINE_PROTECT, VMMU_YIELD_NEVER); }
 static void replace(void) { machine_replace(&m, GFN); }
-static void track(void) { machine_track(&m, GFN, true); }
+/* Nobody can write the frame unseen from then on. */
+static void track(void)
+{
+	machine_track(&m, GFN, true);
+	for (unsigned int n = 0; n < m.vcpus; n++) {
+		struct machine_vcpu *c = m.vcpu[n];
+
+		machine_mutex_lock(MACHINE_LOCK_CPU, &c->cpu_lock);
+		for (unsigned int i = 0; i < CPU_TLB; i++)
+			if (c->tlb[i].root && c->tlb[i].write && GFN - c->tlb[i].gfn < vmmu_level_frames(c->tlb[i].level))
+				machine_bug("the frame is tracked, and a CPU can write it still");
+		machine_mutex_unlock(&c->cpu_lock);
+	}
+}
 static void delete(void) { machine_slot_delete(&m, 0, 0); }
 static void untrack(void) { machine_track(&m, GFN, false); }
 static void zap_near_in(void)
@@ -121,11 +134,14 @@ static void near_there(void) { empty(); scene_access(0, GFN + 1, 0); }
 static void near_prefetching(void) { scene_begin(&prefetching); scene_access(0, GFN + 16, 0); }
 static void seen(void) { empty(); touch(0); }
 static void written(void) { empty(); touch(VMMU_PF_W); }
+static void two_written(void) { written(); write1_near(); }
 static void written_no_ad(void) { scene_begin(&ept_no_ad); touch(VMMU_PF_W); }
-static void aged_no_ad(void) { written_no_ad(); age(); }
+/* Now and then the host flushes after aging; then the CPU has to come back. */
+static void age_and_flush(void) { age(); machine_flush(&m, 0, ~0ull); }
+static void aged_no_ad(void) { written_no_ad(); age_and_flush(); }
 static void logged(void) { written(); log_start(); }
 static void logged_written(void) { logged(); touch(VMMU_PF_W); }
-static void logged_no_ad(void) { written_no_ad(); log_start(); touch(0); age(); }
+static void logged_no_ad(void) { written_no_ad(); log_start(); touch(0); age_and_flush(); }
 static void logged_pml(void) { scene_begin(&ept_pml); touch(VMMU_PF_W); log_start(); }
 static void written_pml(void) { logged_pml(); touch(VMMU_PF_W); }
 static void large_empty(void) { empty(); make_2m(); }
@@ -133,9 +149,18 @@ static void large(void) { large_empty(); touch(VMMU_PF_W); }
 static void large_logged(void) { large(); log_start(); }
 static void small_over_large(void) { large(); split(); }
 static void hole_over_large(void) { small_over_large(); zap_range(); }
+static void aged_small_over_large(void)
+{
+	scene_begin(&ept_no_ad);
+	make_2m();
+	touch(VMMU_PF_W);
+	split();
+	age_and_flush();
+}
 static void nx_empty(void) { empty(); nx_on(); make_2m(); }
 static void nx_large(void) { nx_empty(); touch(VMMU_PF_W); }
 static void nx_small(void) { nx_empty(); touch(VMMU_PF_F); touch(VMMU_PF_W); }
+static void nx_hole(void) { nx_small(); zap_range(); }
 static void cow(void) { seen(); copy_on_write(); touch(0); }
 static void tracked(void) { written(); track(); touch(0); }
 
@@ -149,6 +174,7 @@ static const struct scene all[] = {
 	SCENE("fault, zap range", written, write0, zap_range),
 	SCENE("fault, zap range, empty", near_there, write0, zap_range),
 	SCENE("fault, fault, zap range", near_there, write0, write1, zap_range),
+	SCENE("zap near, move, write", two_written, zap_near, move, write0),
 	SCENE("fault, move", near_there, write0, move),
 	SCENE("fault, move, mapped", written, write0, move),
 	SCENE("fault, fault, move", near_there, write0, write1, move),
@@ -168,13 +194,16 @@ static const struct scene all[] = {
 	SCENE("fast fault, age", aged_no_ad, write0, age),
 	SCENE("fast fault, fast fault", aged_no_ad, write0, write1),
 	SCENE("fast fault, age, move", aged_no_ad, write0, age, move),
+	SCENE("fast fault, age, collapse", aged_small_over_large, write0, age, collapse),
 	SCENE("fault, age", near_there, write0, age),
 	SCENE("fault, age, mapped", seen, write0, age),
 	SCENE("age, move", written, age, move),
 	SCENE("write, begin of log", written, write0, log_start),
+	SCENE("first write, begin of log", seen, write0, log_start),
 	SCENE("fault, begin of log", near_there, write0, log_start),
 	SCENE("fast fault, harvest", logged, write0, harvest),
 	SCENE("write, harvest", logged_written, write0, harvest),
+	SCENE("write, harvest, zap all", logged_written, write0, harvest, zap_fast),
 	SCENE("fast fault of two, harvest", logged, write0, write1, harvest),
 	SCENE("fast fault, harvest, age", logged_no_ad, write0, harvest, age),
 	SCENE("fast fault, move, logged", logged, write0, move),
@@ -184,6 +213,7 @@ static const struct scene all[] = {
 	SCENE("write, track", written, write0, track),
 	SCENE("fault, track", near_there, write0, track),
 	SCENE("fast fault, track", logged, write0, track),
+	SCENE("write, harvest, track", logged_written, write0, harvest, track),
 	SCENE("write, untrack", tracked, write0, untrack),
 	SCENE("split, write", large, split, write0),
 	SCENE("split, split", large, split, split),
@@ -202,6 +232,9 @@ static const struct scene all[] = {
 	SCENE("large leaf over table, zap all", hole_over_large, write0, zap_fast),
 	SCENE("fetch, NX recovery", nx_small, fetch0, recover),
 	SCENE("fetch of large, NX recovery", nx_large, fetch0, recover),
+	SCENE("fetch of large, zap all", nx_large, fetch0, zap_fast),
+	SCENE("fetch of large, collapse", nx_large, fetch0, collapse),
+	SCENE("fetch into a hole, NX recovery", nx_hole, fetch0, recover),
 	SCENE("fetch of large, by two", nx_large, fetch0, fetch1),
 	SCENE("NX recovery, write", nx_small, recover, write0),
 	SCENE("NX recovery, move", nx_small, recover, move),

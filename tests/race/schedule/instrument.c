@@ -16,10 +16,15 @@ static inline void plain(const volatile void *address, size_t size, bool write)
 	memory_check((uintptr_t)address, size);
 }
 
+/* Where each thread was last to change a word and changed nothing. */
+static const volatile void *idle_at[THREADS_MAX];
+
 static inline void atomic(const volatile void *address, size_t size, bool write)
 {
 	if (schedule_self() < 0)
 		return;
+	if (idle_at[schedule_self()] != address)
+		idle_at[schedule_self()] = NULL;
 	schedule_step((uintptr_t)address, write);
 	memory_check((uintptr_t)address, size);
 }
@@ -51,15 +56,13 @@ void __tsan_atomic_signal_fence(int order);
 void __tsan_atomic_signal_fence(int order) { (void)order; }
 
 /*
- * A thread that writes what is there already, at one word again and again, waits for another one to change it. So does
- * one that sets a bit, as a lock is taken, and finds it set.
+ * A thread that writes what is there already, at one word again and again and nothing in between, waits for another one to
+ * change it. So does one that sets a bit, as a lock is taken, and finds it set.
  */
 static bool has_changed8(const void *at, uint64_t seen) { return *(const volatile uint8_t *)at != seen; }
 static bool has_changed16(const void *at, uint64_t seen) { return *(const volatile uint16_t *)at != seen; }
 static bool has_changed32(const void *at, uint64_t seen) { return *(const volatile uint32_t *)at != seen; }
 static bool has_changed64(const void *at, uint64_t seen) { return *(const volatile uint64_t *)at != seen; }
-
-static const volatile void *idle_at[THREADS_MAX];
 
 static inline bool goes_round(const volatile void *at, bool changes)
 {

@@ -13,7 +13,7 @@
 #include "../../../machine/thread.h"
 #include "schedule.h"
 
-#define SCENES_MAX	128
+#define SCENES_MAX	512
 #define JOBS_MAX	16
 
 /* Of all processes; shared memory. */

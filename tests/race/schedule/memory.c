@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include "../../../machine/ram.h"
 #include "../../../machine/tables.h"
+#include "../../../machine/vm.h"
 #include "schedule.h"
 
 #define HEAP_BYTES	(64ul << 20)
@@ -109,6 +110,7 @@ void memory_check(uintptr_t address, size_t size)
 
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_realloc(void *memory, size_t bytes);
 void __wrap_free(void *memory);
 
 void *__wrap_malloc(size_t bytes)
@@ -116,9 +118,6 @@ void *__wrap_malloc(size_t bytes)
 	size_t words = (bytes + WORD - 1) / WORD, *size;
 	char *memory;
 
-	/* A page for a page, as the machine gives out whole pages of memory. */
-	if (bytes == TABLE_BYTES)
-		heap_used = (heap_used + 2 * WORD + TABLE_BYTES - 1) / TABLE_BYTES * TABLE_BYTES - 2 * WORD;
 	if (heap_used + (words + 4) * WORD > HEAP_BYTES)
 		abort();
 	size = (size_t *)(heap + heap_used);
@@ -131,6 +130,10 @@ void *__wrap_malloc(size_t bytes)
 
 void *__wrap_calloc(size_t count, size_t bytes)
 {
+	/* Something for each page of the host. */
+	if (count == PAGES)
+		return scheduled_mmap(NULL, count * bytes, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	/* Never used before, so it is zero. */
 	return __wrap_malloc(count * bytes);
 }
@@ -139,13 +142,24 @@ void __wrap_free(void *memory)
 {
 	size_t words;
 
-	if (!memory)
+	if (!memory || !in_heap((uintptr_t)memory))
 		return;
 	words = *(size_t *)((char *)memory - 2 * WORD);
 	if (!heap_alive[((char *)memory - heap) / (long)WORD])
 		schedule_fail("memory is freed twice");
 	memset(memory, 0x5d, words * WORD);
 	memset(&heap_alive[((char *)memory - heap) / (long)WORD], 0, words);
+}
+
+void *__wrap_realloc(void *memory, size_t bytes)
+{
+	void *fresh = __wrap_malloc(bytes);
+	size_t had = memory ? *(size_t *)((char *)memory - 2 * WORD) * WORD : 0;
+
+	if (memory)
+		memcpy(fresh, memory, had < bytes ? had : bytes);
+	__wrap_free(memory);
+	return fresh;
 }
 
 /* --- Around the machine's tables ----------------------------------------------------------------- */
@@ -184,6 +198,49 @@ void __wrap_machine_table_free(void *table)
 		table_alive[((uintptr_t)table - tables) / TABLE_BYTES] = 0;
 	__real_machine_table_free(table);
 }
+
+/*
+ * --- Around the oracle. A store is one step with what is remembered of it. One that the host carries out for a vCPU is
+ * done when the core has heard of it, and until then, as long as the instruction goes on, a flush may come before it.
+ */
+
+struct oracle;
+void __real_oracle_store(struct oracle *o, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes,
+			 bool told);
+void __wrap_oracle_store(struct oracle *o, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes,
+			 bool told);
+void __real_vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes);
+void __wrap_vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes);
+void __wrap_oracle_free(struct oracle *o);
+void __wrap_machine_ram_destroy(struct machine_ram *ram);
+
+void __wrap_oracle_store(struct oracle *o, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes,
+			 bool told)
+{
+	bool by_cpu = machine_holds_class(MACHINE_LOCK_CPU) || schedule_self() < 0;
+
+	schedule_step((uintptr_t)machine_ram_content(machine_ram_now, page) + offset, true);
+	__real_oracle_store(o, page, offset, value, bytes, told && by_cpu);
+}
+
+void __wrap_vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes)
+{
+	struct machine_vm *m = machine_of(vm);
+	struct vmmu_slot *slot = machine_slot_at(m, 0, gpa >> VMMU_PAGE_SHIFT);
+	unsigned int offset = gpa & (VMMU_PAGE_SIZE - 1);
+	uint64_t value = 0;
+
+	__real_vmmu_guest_written(vm, gpa, bytes);
+	if (!m->oracle || !slot || bytes > 8)
+		return;
+	memcpy(&value, (char *)machine_ram_content(&m->ram, machine_slot_page(slot, gpa >> VMMU_PAGE_SHIFT)) + offset,
+	       bytes);
+	__real_oracle_store(m->oracle, machine_slot_page(slot, gpa >> VMMU_PAGE_SHIFT), offset, value, bytes, true);
+}
+
+/* They go when everything is put back. */
+void __wrap_oracle_free(struct oracle *o) { (void)o; }
+void __wrap_machine_ram_destroy(struct machine_ram *ram) { (void)ram; }
 
 /* --- What every schedule begins with -------------------------------------------------------------- */
 

@@ -15,8 +15,9 @@ extern struct machine_vm m;
 
 static inline struct vmmu_slot *slot(void) { return machine_slot(&m, 0, 0); }
 
-/* Scene @n of direct.c, NULL behind the last one. */
+/* Scene @n of direct.c and shadow.c, NULL behind the last one. */
 const struct scene *direct_scene(unsigned int n);
+const struct scene *shadow_scene(unsigned int n);
 
 /* A VM with that slot and two vCPUs. */
 void scene_begin(const struct machine_config *config);
@@ -24,5 +25,7 @@ void scene_begin(const struct machine_config *config);
 void scene_access(unsigned int vcpu, vmmu_gfn_t gfn, uint64_t pf);
 /* At the end: all is well, goes on working, and leaves nothing behind. */
 void scene_check(void);
+/* The last part of it: the log, an audit, and nothing is left. */
+void scene_end(void);
 
 #endif

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Scenes on shadow pages. The guest's tables are frames of the slot; a second last-level table shows all of them to the
+ * guest itself, so that it writes them as it writes any memory.
+ */
+#include <stdlib.h>
+#include "scene.h"
+
+/* Frames. */
+#define ROOT	0x410ull
+#define UPPER	0x411ull		/* level 3 */
+#define MIDDLE	0x412ull		/* level 2 */
+#define LAST	0x413ull		/* level 1: what scenes are about */
+#define WINDOW	0x414ull		/* level 1: shows the tables */
+#define LAST2	0x415ull		/* level 1: takes LAST's place, or stands beside it */
+#define ROOT2	0x418ull		/* another process, which shares UPPER or has its own tables down to LAST */
+#define UPPER2	0x419ull
+#define MIDDLE2	0x41aull
+#define PDPT	0x41bull		/* for PAE */
+#define DATA	GFN
+#define OTHER	(GFN + 3)
+
+#define RW	0x67ull			/* present, writable, user, accessed, dirty */
+#define CLEAN	0x27ull
+#define READ	0x65ull
+
+/* Addresses: entry @i of LAST, of LAST2 where it is beside it, and the word for entry @i of @table. */
+#define AT(i)		((uint64_t)(i) << 12)
+#define AT2(i)		(2ull << 21 | (uint64_t)(i) << 12)
+#define IN(table, i)	(1ull << 21 | ((table) - ROOT) << 12 | (uint64_t)(i) << 3)
+
+static const struct machine_config shadow = {
+	.shadow = true, .phys_bits = 48, .guest_phys_bits = 48, .level = 4, .huge_level_max = 2, .root_cache = 4, .seed = 1,
+};
+static const struct machine_config shadow_prefetching = {
+	.shadow = true, .phys_bits = 48, .guest_phys_bits = 48, .level = 4, .huge_level_max = 2, .root_cache = 4,
+	.prefetch = 4, .seed = 1,
+};
+static const struct machine_config nested_npt = {
+	.phys_bits = 48, .guest_phys_bits = 48, .guest_amd = true, .level = 4, .huge_level_max = 2, .root_cache = 4, .seed = 1,
+};
+
+static const struct machine_regs long_mode = {
+	.cr0 = 1ull << 31 | 1ull << 16 | 1, .cr4 = 1 << 5, .efer = 1 << 8 | 1 << 10 | 1 << 11, .cr3 = ROOT << 12,
+};
+static const struct machine_regs pae_mode = {
+	.cr0 = 1ull << 31 | 1ull << 16 | 1, .cr4 = 1 << 5, .efer = 1 << 11, .cr3 = PDPT << 12,
+};
+
+/* --- What threads do ---------------------------------------------------------------------------- */
+
+static void access(unsigned int vcpu, uint64_t address, uint64_t pf)
+{
+	for (int tries = 0; machine_access(m.vcpu[vcpu], address, pf, 2) == MACHINE_ACCESS_GAVE_UP; tries++) {
+		if (tries == 64)
+			machine_bug("an access to %#llx makes no progress", (unsigned long long)address);
+		schedule_give_way();
+	}
+}
+
+static void store(unsigned int vcpu, uint64_t address, uint64_t value)
+{
+	m.vcpu[vcpu]->g.store_value = value;
+	m.vcpu[vcpu]->g.store_bytes = 8;
+	access(vcpu, address, VMMU_PF_W);
+	m.vcpu[vcpu]->g.store_bytes = 0;
+}
+
+static void flush(unsigned int vcpu) { machine_guest_flush(m.vcpu[vcpu]); }
+static void invlpg(unsigned int vcpu, uint64_t address) { machine_guest_invlpg(m.vcpu[vcpu], address); }
+
+static void read0(void) { access(0, AT(3), 0); }
+static void read1(void) { access(1, AT(3), 0); }
+static void write0(void) { access(0, AT(3), VMMU_PF_W); }
+static void write1(void) { access(1, AT(3), VMMU_PF_W); }
+static void write0_near(void) { access(0, AT(5), VMMU_PF_W); }
+static void read0_beside(void) { access(0, AT2(3), 0); }
+static void remap1(void) { store(1, IN(LAST, 3), OTHER << 12 | RW); }
+static void remap0(void) { store(0, IN(LAST, 3), OTHER << 12 | RW); }
+static void forbid1(void) { store(1, IN(LAST, 3), DATA << 12 | READ); }
+static void forbid1_flush(void) { forbid1(); flush(1); access(1, AT(3), VMMU_PF_W); }
+static void clean1_flush(void)
+{
+	store(1, IN(LAST, 3), DATA << 12 | CLEAN);
+	flush(1);
+	access(1, AT(3), VMMU_PF_W);
+}
+static void remap1_flush(void) { remap1(); flush(1); read1(); }
+static void remap1_invlpg(void) { remap1(); invlpg(1, AT(3)); read1(); }
+static void remap1_twice(void) { remap1(); flush(1); store(1, IN(LAST, 3), DATA << 12 | RW); }
+static void relink1(void) { store(1, IN(MIDDLE, 0), LAST2 << 12 | RW); }
+static void relink1_flush(void) { relink1(); flush(1); read1(); }
+static void unlink1(void) { store(1, IN(MIDDLE, 0), 0); }
+static void link_beside1(void) { store(1, IN(MIDDLE, 2), LAST << 12 | RW); access(1, AT2(3), 0); }
+static void relink_upper1(void) { store(1, IN(ROOT, 0), UPPER2 << 12 | RW); }
+static void flush0_read0_twice(void) { flush(0); read0(); flush(0); read0(); }
+static void flush1(void) { flush(1); }
+static void flush_read0(void) { flush(0); read0(); }
+static void flush_write0(void) { flush(0); write0(); }
+static void invlpg_read0(void) { invlpg(0, AT(3)); read0(); }
+static void flush_read1(void) { flush(1); read1(); }
+
+static void other_process0(void)
+{
+	machine_guest_load_cr3(m.vcpu[0], ROOT2 << 12, true);
+	read0();
+}
+
+static void other_process1(void)
+{
+	machine_guest_load_cr3(m.vcpu[1], ROOT2 << 12, true);
+	read1();
+}
+
+static void to_and_fro0(void)
+{
+	other_process0();
+	machine_guest_load_cr3(m.vcpu[0], ROOT << 12, false);
+	read0();
+}
+
+static void change(uint64_t page, enum machine_change how)
+{
+	machine_change(&m, page, page + 1, how, VMMU_YIELD_ALLOWED);
+}
+
+static void move_data(void) { change(DATA, MACHINE_MOVE); }
+static void move_table(void) { change(LAST, MACHINE_MOVE); }
+static void copy_data(void) { change(DATA, MACHINE_PROTECT); }
+
+static void evict_all(void)
+{
+	machine_slots_read_lock(&m);
+	machine_lock_shared(&m);
+	vmmu_shrink(&m.vm, 0);
+	machine_unlock_shared(&m);
+	machine_slots_read_unlock(&m);
+}
+
+static void unprotect(vmmu_gfn_t gfn)
+{
+	machine_slots_read_lock(&m);
+	vmmu_unprotect(&m.vm, gfn);
+	machine_slots_read_unlock(&m);
+}
+
+static void unprotect_last(void) { unprotect(LAST); }
+static void unprotect_middle(void) { unprotect(MIDDLE); }
+static void unprotect_root(void) { unprotect(ROOT); }
+
+static void zap_all(void)
+{
+	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m.slots_lock);
+	vmmu_zap_all_fast(&m.vm);
+	machine_mutex_unlock(&m.slots_lock);
+}
+
+static void age(void)
+{
+	machine_slots_read_lock(&m);
+	machine_lock_shared(&m);
+	vmmu_age_range(&m.vm, 0, DATA, DATA + 1);
+	machine_unlock_shared(&m);
+	machine_slots_read_unlock(&m);
+}
+
+static void harvest(void) { machine_log_harvest(&m, 0, 0, DATA - START, false); }
+static void log_start(void) { machine_log_start(&m, 0, 0, MACHINE_LOG_PLAIN); }
+static void track_data(void) { machine_track(&m, DATA, true); }
+
+/* Without paging. */
+static void straight0(void) { access(0, DATA << 12, VMMU_PF_W); }
+static void straight1(void) { access(1, DATA << 12, VMMU_PF_W); }
+static void straight1_near(void) { access(1, OTHER << 12, VMMU_PF_W); }
+
+/* L1 writes its nested tables, which it sees where they are. */
+static void l1_remaps(void) { store(1, LAST << 12 | 3 << 3, OTHER << 12 | RW); }
+static void l1_writes_near(void) { store(1, LAST << 12 | 9 << 3, 0); }
+static void l1_remaps_twice(void) { l1_remaps(); store(1, LAST << 12 | 3 << 3, DATA << 12 | RW); }
+
+/* --- What there is at the beginning --------------------------------------------------------------- */
+
+static void entry(uint64_t table, unsigned int i, uint64_t value)
+{
+	machine_store(&m, table, i * 8, value, 8, true);
+}
+
+static void make_tables(void)
+{
+	entry(ROOT, 0, UPPER << 12 | RW);
+	entry(UPPER, 0, MIDDLE << 12 | RW);
+	entry(MIDDLE, 0, LAST << 12 | RW);
+	entry(MIDDLE, 1, WINDOW << 12 | RW);
+	for (unsigned int i = 0; i < 16; i++)
+		entry(WINDOW, i, (ROOT + i) << 12 | RW);
+	entry(LAST, 3, DATA << 12 | RW);
+	entry(LAST, 4, OTHER << 12 | RW);
+	entry(LAST2, 3, OTHER << 12 | RW);
+	entry(LAST2, 5, OTHER << 12 | RW);
+	entry(ROOT2, 0, UPPER2 << 12 | RW);
+	entry(UPPER2, 0, MIDDLE2 << 12 | RW);
+	entry(MIDDLE2, 0, LAST << 12 | RW);
+	entry(MIDDLE2, 1, WINDOW << 12 | RW);
+	entry(PDPT, 0, MIDDLE << 12 | 1);
+}
+
+static void begin_with(const struct machine_config *config, const struct machine_regs *regs)
+{
+	scene_begin(config);
+	machine_oracle_on(&m);
+	make_tables();
+	for (unsigned int i = 0; i < 2; i++)
+		if (!machine_guest_set_regs(m.vcpu[i], regs, 0) || machine_vcpu_load(m.vcpu[i]))
+			abort();
+}
+
+static void empty(void) { begin_with(&shadow, &long_mode); }
+static void open_window(void) { access(0, IN(WINDOW, 0), 0); access(1, IN(WINDOW, 0), 0); }
+/* The tables can be written, and nothing mirrors LAST. */
+static void window(void) { empty(); open_window(); }
+static void last_writable(void) { window(); store(1, IN(LAST, 9), 0); }
+/* LAST is mirrored, in sync. */
+static void seen(void) { window(); read0(); read1(); }
+static void written(void) { window(); write0(); write1(); }
+static void seen_clean(void) { empty(); entry(LAST, 3, DATA << 12 | CLEAN); open_window(); read0(); read1(); }
+/* LAST is out of sync, and so far nothing has changed in what is used of it. */
+static void unsync(void) { written(); store(1, IN(LAST, 9), 0); }
+static void unsync_remapped(void) { unsync(); remap1(); }
+static void two_processes(void) { written(); other_process1(); }
+static void two_processes_unsync(void) { two_processes(); store(0, IN(LAST, 9), 0); }
+static void shared_upper(void)
+{
+	empty();
+	entry(ROOT2, 0, UPPER << 12 | RW);
+	open_window();
+	write0();
+	other_process1();
+}
+static void logged(void) { written(); log_start(); }
+static void prefetching(void) { begin_with(&shadow_prefetching, &long_mode); open_window(); }
+static void pae(void) { begin_with(&shadow, &pae_mode); access(0, IN(WINDOW, 0), 0); read1(); }
+static void no_paging(void) { begin_with(&shadow, &(struct machine_regs){ .cr0 = 0 }); }
+static void no_paging_seen(void) { no_paging(); straight0(); }
+
+/* The first vCPU runs L2 on the tables, which are L1's nested ones; the second one runs L1, on a direct tree. */
+static void nested(void)
+{
+	static const struct machine_nested npt = { .root = ROOT << 12 };
+
+	scene_begin(&nested_npt);
+	machine_oracle_on(&m);
+	make_tables();
+	machine_guest_enter(m.vcpu[0], &npt, &long_mode, true);
+	if (machine_vcpu_load(m.vcpu[0]))
+		abort();
+	access(0, AT2(9), 0);
+}
+
+static void nested_writable(void) { nested(); l1_remaps(); }
+static void nested_seen(void) { nested(); read0(); }
+static void nested_unsync(void) { nested_seen(); l1_writes_near(); }
+static void nested_logged(void) { nested_writable(); log_start(); }
+
+/* --- The end --------------------------------------------------------------------------------------- */
+
+static void judge(unsigned int vcpu, uint64_t address, uint64_t pf)
+{
+	struct machine_vcpu *c = m.vcpu[vcpu];
+	enum machine_access_result result;
+	struct oracle_now now;
+	int err = machine_vcpu_load(c);
+
+	if (err)
+		machine_bug("no root at the end: %d", err);
+	machine_slots_read_lock(&m);
+	now = machine_guest_now(c, address, pf);
+	machine_slots_read_unlock(&m);
+	result = machine_access(c, address, pf, 64);
+	if (now.ok && (now.gfn < START || now.gfn >= START + FRAMES) && result == MACHINE_ACCESS_MMIO)
+		return;
+	if (now.ok ? result != MACHINE_ACCESS_DONE && !((pf & VMMU_PF_W) && result == MACHINE_ACCESS_EMULATED) :
+		     result != MACHINE_ACCESS_INJECTED)
+		machine_bug("an access %#llx to %#llx at rest comes to %d, and the guest's tables %s it", (unsigned long long)pf,
+			    (unsigned long long)address, result, now.ok ? "allow" : "forbid");
+}
+
+/* Whoever flushes has what the tables say now. */
+static void shadow_check(void)
+{
+	static const uint64_t addresses[] = { AT(3), AT(4), AT(5), AT2(3), IN(LAST, 16), IN(MIDDLE, 16) };
+
+	audit(&m);
+	/* Whoever has not flushed may have what was before, and no more: the oracle looks at each access. */
+	for (unsigned int i = 0; i < m.vcpus; i++)
+		machine_access(m.vcpu[i], AT(3), 0, 64);
+	for (unsigned int i = 0; i < m.vcpus; i++)
+		machine_guest_flush_all(m.vcpu[i]);
+	for (unsigned int i = 0; i < 2 * sizeof(addresses) / sizeof(addresses[0]); i++)
+		for (unsigned int n = 0; n < m.vcpus && m.vcpu[n]->v.current_context->shadow; n++)
+			judge(n, addresses[i / 2], i % 2 ? VMMU_PF_W : 0);
+	scene_end();
+}
+
+#define SCENE(title, state, ...) { .name = title, .prepare = state, .thread = { __VA_ARGS__ }, .check = shadow_check }
+static const struct scene all[] = {
+	SCENE("shadow: fault, fault", empty, read0, read1),
+	SCENE("shadow: fault, fault, one leaf", window, write0, read1),
+	SCENE("shadow: fault, fault near", window, write0_near, write1),
+	SCENE("shadow: fault, emulated write", seen, write0, relink1),
+	SCENE("shadow: fault, table is written", window, read0, remap1),
+	SCENE("shadow: fault, table is writable", last_writable, read0, remap1),
+	SCENE("shadow: fault, table is written and flushed", window, read0, remap1_flush),
+	SCENE("shadow: fault, writable table is written and flushed", last_writable, read0, remap1_flush),
+	SCENE("shadow: fault by two, table is written and flushed", last_writable, read0, remap1_flush, read0_beside),
+	SCENE("shadow: unsync, sync", written, remap1_flush, flush_read0),
+	SCENE("shadow: unsync, fault near", written, remap1_flush, write0_near),
+	SCENE("shadow: unsync by two", written, remap1_flush, remap0),
+	SCENE("shadow: sync, fault", unsync_remapped, flush_read0, write1),
+	SCENE("shadow: sync, write", unsync, flush_read0, remap1),
+	SCENE("shadow: sync, write and flush", unsync, flush_read0, remap1_flush),
+	SCENE("shadow: sync, rights go", unsync, flush_write0, forbid1_flush),
+	SCENE("shadow: sync, D goes", unsync, flush_write0, clean1_flush),
+	SCENE("shadow: unsync by two, sync", written, remap0, remap1, flush_read1),
+	SCENE("shadow: zap of the last table, other table", written, unprotect_last, relink1_flush),
+	SCENE("shadow: sync by two", unsync_remapped, flush_read0, flush_read1),
+	SCENE("shadow: sync, write twice", unsync, flush_read0, remap1_twice),
+	SCENE("shadow: D is set, table is written", seen_clean, write0, remap1),
+	SCENE("shadow: D is set, rights go", seen_clean, write0, forbid1),
+	SCENE("shadow: D is set by two", seen_clean, write0, write1),
+	SCENE("shadow: other table, sync", unsync, relink1_flush, flush_read0),
+	SCENE("shadow: other table, fault", written, relink1_flush, write0_near),
+	SCENE("shadow: link goes, fault", written, unlink1, write0_near),
+	SCENE("shadow: new way to an unsync table, write", unsync_remapped, other_process0, remap1_flush),
+	SCENE("shadow: new way to an unsync table, sync", unsync_remapped, other_process0, flush1),
+	SCENE("shadow: second link beside, write", written, link_beside1, remap0),
+	SCENE("shadow: two ways, sync of each", two_processes_unsync, flush_read0, flush_read1),
+	SCENE("shadow: two ways, write, sync", two_processes, remap0, flush_read1),
+	SCENE("shadow: two ways, write and flush, fault", two_processes, write0, remap1_flush),
+	SCENE("shadow: shared upper table, write, sync", shared_upper, remap0, flush_read1),
+	SCENE("shadow: upper link changes, sync", shared_upper, relink_upper1, flush_read0),
+	SCENE("shadow: evict, fault", written, evict_all, write0_near),
+	SCENE("shadow: evict, first fault", window, evict_all, read0),
+	SCENE("shadow: evict, process switch", two_processes, evict_all, to_and_fro0),
+	SCENE("shadow: zap of the last table, fault", written, unprotect_last, write0_near),
+	SCENE("shadow: zap of a middle table, fault", written, unprotect_middle, write0_near),
+	SCENE("shadow: zap of a middle table, write", written, unprotect_middle, remap1_flush),
+	SCENE("shadow: zap of the root, fault", written, unprotect_root, write0_near),
+	SCENE("shadow: zap of the root, process switch", two_processes, unprotect_root, to_and_fro0),
+	SCENE("shadow: zap, zap", written, unprotect_last, unprotect_middle),
+	SCENE("shadow: zap, zap of the same", written, unprotect_middle, unprotect_middle),
+	SCENE("shadow: zap all, fault", written, zap_all, write0),
+	SCENE("shadow: zap all, process switch", two_processes, zap_all, to_and_fro0),
+	SCENE("shadow: process switch by two", written, other_process0, other_process1),
+	SCENE("shadow: invalidated address, fault", unsync_remapped, invlpg_read0, write1),
+	SCENE("shadow: invalidated address, write", unsync, remap1_invlpg, write0),
+	SCENE("shadow: invalidated address, sync", unsync, remap1_invlpg, flush_read0),
+	SCENE("shadow: invalidated address, first fault", last_writable, remap1_invlpg, read0),
+	SCENE("shadow: move, fault", window, move_data, read0),
+	SCENE("shadow: move, fault, mapped", written, move_data, write0),
+	SCENE("shadow: move, two faults", window, move_data, read0, write1),
+	SCENE("shadow: move, write of the table", written, move_data, remap1_flush),
+	SCENE("shadow: move of a table, fault", written, move_table, write0_near),
+	SCENE("shadow: move of a table, sync", unsync_remapped, move_table, flush_read0),
+	SCENE("shadow: copy on write, fault", written, copy_data, write0),
+	SCENE("shadow: log, fault", window, log_start, write0),
+	SCENE("shadow: log, write", written, log_start, write0),
+	SCENE("shadow: harvest, write", logged, harvest, write0),
+	SCENE("shadow: harvest, write, write", logged, harvest, write0, write1),
+	SCENE("shadow: harvest, sync", unsync_remapped, log_start, flush_read0),
+	SCENE("shadow: age, fault", written, age, write0),
+	SCENE("shadow: age, sync", unsync_remapped, age, flush_read0),
+	SCENE("shadow: age, write of the table", written, age, remap1_flush),
+	SCENE("shadow: track, fault", window, track_data, write0),
+	SCENE("shadow: prefetch, write of the table", prefetching, read0, remap1_flush),
+	SCENE("shadow: prefetch, move", prefetching, read0, move_data),
+	SCENE("shadow: prefetch, track", prefetching, read0, track_data),
+	SCENE("shadow: PAE, fault, zap of the middle table", pae, unprotect_middle, write1),
+	SCENE("shadow: PAE, fault, evict", pae, evict_all, write1),
+	SCENE("shadow: PAE, write, sync", pae, remap1_flush, flush_read0),
+	SCENE("shadow: sync twice, write twice", unsync, flush0_read0_twice, remap1_twice),
+	SCENE("shadow: no paging, fault, fault", no_paging, straight0, straight1),
+	SCENE("shadow: no paging, fault, evict", no_paging_seen, straight1_near, evict_all),
+	SCENE("shadow: no paging, fault, move", no_paging_seen, straight1, move_data),
+	SCENE("nested: fault, L1 writes the table", nested, read0, l1_remaps),
+	SCENE("nested: fault, L1 can write the table", nested_writable, read0, l1_remaps),
+	SCENE("nested: fault, L1 can write the table again", nested_logged, read0, l1_remaps),
+	SCENE("nested: sync, L1 writes the table", nested_unsync, flush_read0, l1_remaps_twice),
+	SCENE("nested: sync, first write of L1", nested_seen, flush_read0, l1_remaps_twice),
+	SCENE("nested: zap, L1 writes the table", nested_seen, unprotect_last, l1_remaps),
+	SCENE("shadow: write, sync, move", written, remap1_flush, flush_read0, move_data),
+	SCENE("shadow: write, process switch, fault", two_processes, remap1_flush, to_and_fro0),
+};
+
+const struct scene *shadow_scene(unsigned int n)
+{
+	return n < sizeof(all) / sizeof(all[0]) ? &all[n] : NULL;
+}
