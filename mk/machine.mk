@@ -24,12 +24,12 @@ $(MACHINE_BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@$(MACHINE_CC) $(MACHINE_CFLAGS) -MMD -MP -c $< -o $@
 
-$(MACHINE_BUILD)/stream: $(MACHINE_OBJECTS)
+$(MACHINE_BUILD)/vmmu-machine: $(MACHINE_OBJECTS)
 	@$(MACHINE_CC) $(MACHINE_CFLAGS) $^ -lpthread -o $@
 
 -include $(MACHINE_OBJECTS:.o=.d)
 
 .PHONY: check-machine
-check-machine: $(MACHINE_BUILD)/stream ## run random operations on a simulated machine
-	@SHADOW=$(SHADOW) $(MACHINE_BUILD)/stream $(MACHINE_SECONDS) $(SEED) || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+check-machine: $(MACHINE_BUILD)/vmmu-machine ## run random operations on a simulated machine
+	@SHADOW=$(SHADOW) FAILURE=$(MACHINE_BUILD)/failure $(MACHINE_BUILD)/vmmu-machine run $(MACHINE_SECONDS) $(SEED)
 	$(if $(COVERAGE),@gcovr --root . --filter core/ --object-directory $(MACHINE_BUILD) $(MACHINE_BUILD))
