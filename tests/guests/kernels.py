@@ -24,7 +24,8 @@ class Run:
     """A kernel with parameters.
 
     kernel: NAME of NAME.c, or of a folder of .c and .S files. append: its command line. memory: MiB. limit: seconds by
-    the host's clock. bits: 32 or 64. options: more arguments of QEMU. default: part of the suites.
+    the host's clock. bits: 32 or 64. options: more arguments of QEMU. default: part of the suites. needs: a
+    flag of the host's CPU without which it is skipped.
     """
     name: str
     kernel: str
@@ -35,6 +36,7 @@ class Run:
     bits: int = 64
     options: str = ""
     default: bool = True
+    needs: str = ""
 
 
 RUNS = {run.name: run for run in (
@@ -48,6 +50,11 @@ RUNS = {run.name: run for run in (
         limit=1800, default=False),
     Run("guest-access-full", "access", append="full", limit=3600, default=False),
     Run("vmx", "vmx", limit=90, default=False),         # with L0's counters: bed/hypervisor.py
+    Run("svm-rights", "svm", "rights short", needs="svm"),
+    Run("svm-random", "svm", "random steps=300", needs="svm"),
+    Run("svm-special", "svm", "special", needs="svm"),
+    Run("svm-rights-all", "svm", "rights", default=False),
+    Run("svm-random-long", "svm", "random steps=3000 seed=2", limit=120, default=False),
 )}
 
 
@@ -99,5 +106,6 @@ def pack_guests(image, jobs):
 
 def _job(run, tcg_walks):
     """One Job. QEMU's exit status tells the kernel's: 2 * status + 1."""
-    return Job(run.name, f"{QEMU} -kernel /guests/{run.kernel}-{run.bits} {qemu_arguments(run, tcg_walks)}\n"
-                         "case $? in 1) exit 0 ;; 5) exit 4 ;; *) exit 1 ;; esac\n", run.limit)
+    qemu = f"{QEMU} -kernel /guests/{run.kernel}-{run.bits} {qemu_arguments(run, tcg_walks)}\n"
+    script = f"grep -qw {run.needs} /proc/cpuinfo || exit 4\n{qemu}" if run.needs else qemu
+    return Job(run.name, f"{script}case $? in 1) exit 0 ;; 5) exit 4 ;; *) exit 1 ;; esac\n", run.limit)

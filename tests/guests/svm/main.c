@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * A hypervisor that runs guests of a few instructions. Words of the command line choose: rights, random, special.
+ */
+#include "boot.h"
+#include "cpu.h"
+#include "print.h"
+#include "report.h"
+#include "setting.h"
+
+static void on_each_setting(void (*test)(struct setting *s))
+{
+	static const struct {
+		u8 format, paging;
+	} kinds[] = {
+		{ NESTED_4, L2_FLAT }, { NESTED_4, L2_32 }, { NESTED_4, L2_PAE }, { NESTED_4, L2_LONG },
+		{ NESTED_5, L2_FLAT }, { NESTED_5, L2_LONG }, { NESTED_PAE, L2_FLAT }, { NESTED_PAE, L2_PAE },
+		{ NESTED_32, L2_FLAT }, { NESTED_32, L2_32 },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct setting s = { 0 };
+
+		if (kinds[i].format == NESTED_5 && !cpu_has_la57()) {
+			report_skip("5 levels", "the CPU has 4");
+			continue;
+		}
+		setting_make(&s, kinds[i].format, kinds[i].paging);
+		test(&s);
+	}
+}
+
+void guest_main(void)
+{
+	const char *why = svm_enable();
+
+	if (why) {
+		report_skip("SVM", why);
+		return;
+	}
+	if (!svm_has_nested_paging()) {
+		report_skip("nested paging", "the CPU has none");
+		return;
+	}
+	if (option("rights"))
+		on_each_setting(test_rights);
+	if (option("random"))
+		on_each_setting(test_random);
+	if (option("special"))
+		test_special();
+}
