@@ -2,6 +2,7 @@
 /* See guest.h. */
 #include "guest.h"
 #include <string.h>
+#include <vmmu/fault.h>
 #include "vcpu.h"
 
 static struct vmmu_context *context(struct machine_vcpu *c) { return c->v.current_context; }
@@ -29,6 +30,7 @@ void machine_store(struct machine_vm *m, uint64_t page, unsigned int offset, uin
 static bool is_space(const struct guest_space *s, const struct machine_vcpu *c, const struct vmmu_context *x)
 {
 	return s->used && s->nested == c->g.in_l2 && s->role == x->role.word && s->pgd == x->pgd &&
+	       s->levels == x->mode.root_level &&
 	       (x->mode.format != VMMU_FORMAT_PAE || !memcmp(s->pdpte, x->pdpte, sizeof(s->pdpte)));
 }
 
@@ -43,7 +45,8 @@ static struct guest_space *find_space(struct machine_vcpu *c, const struct vmmu_
 		if (s->last_used < oldest->last_used)
 			oldest = s;
 	}
-	*oldest = (struct guest_space){ .used = true, .nested = c->g.in_l2, .role = x->role.word, .pgd = x->pgd };
+	*oldest = (struct guest_space){ .used = true, .nested = c->g.in_l2, .role = x->role.word,
+					.levels = x->mode.root_level, .pgd = x->pgd };
 	memcpy(oldest->pdpte, x->pdpte, sizeof(oldest->pdpte));
 	return oldest;
 }
@@ -98,10 +101,14 @@ void machine_guest_slots_changed(struct machine_vm *m)
 /* The context needs (@role, @pgd) from now on. */
 static void switch_to(struct machine_vcpu *c, struct vmmu_context *x, union vmmu_role role, uint64_t pgd)
 {
+	enum vmmu_switch found;
+
 	machine_vcpu_drain_log(c);
 	c->v.current_context = x;
 	machine_slots_read_lock(c->m);
-	vmmu_context_switch(&c->v, x, role, pgd);
+	found = vmmu_context_switch(&c->v, x, role, pgd);
+	if (found != VMMU_SWITCH_MISS)
+		machine_guest_ahead(c);
 	machine_slots_read_unlock(c->m);
 	c->g.space = x->shadow ? find_space(c, x) : NULL;
 	if (c->g.space)
@@ -118,6 +125,12 @@ static bool reenter(struct machine_vcpu *c)
 	return true;
 }
 
+void machine_guest_ahead(struct machine_vcpu *c)
+{
+	if (c->g.in_l2)
+		vmmu_fault_ahead(&c->v, 1 + (int)machine_random_below(&c->random, VMMU_LEVEL_HUGE_MAX));
+}
+
 void machine_guest_flush(struct machine_vcpu *c)
 {
 	uint64_t time = tick(c);
@@ -127,6 +140,7 @@ void machine_guest_flush(struct machine_vcpu *c)
 		return;
 	machine_slots_read_lock(c->m);
 	vmmu_sync(&c->v, context(c));
+	machine_guest_ahead(c);
 	machine_slots_read_unlock(c->m);
 	machine_cpu_flush(c, vmmu_root_hpa(context(c)), 0, ~0ull);
 	machine_guest_is_flushed(c, time);
@@ -386,7 +400,7 @@ void machine_guest_check(struct machine_vcpu *c, uint64_t addr, uint64_t pf, uin
 	struct oracle_access a = machine_guest_access(c, pf);
 	struct guest_space *s = c->g.space;
 
-	if (!c->m->oracle || !s || s->unknown)
+	if (!c->m->oracle || !s || s->unknown || __atomic_load_n(&c->m->slots_changing, __ATOMIC_RELAXED))
 		return;
 	if (!oracle_allows(c->m->oracle, &c->g.tables, addr, &a, page, since(s, addr))) {
 		oracle_explain(c->m->oracle, &c->g.tables, addr, since(s, addr));
@@ -405,7 +419,7 @@ void machine_guest_check(struct machine_vcpu *c, uint64_t addr, uint64_t pf, uin
 
 bool machine_guest_may_find(struct machine_vcpu *c, uint64_t addr, uint64_t gfn)
 {
-	if (!c->m->oracle || !c->g.space || c->g.space->unknown)
+	if (!c->m->oracle || !c->g.space || c->g.space->unknown || __atomic_load_n(&c->m->slots_changing, __ATOMIC_RELAXED))
 		return true;
 	if (oracle_allows_gfn(c->m->oracle, &c->g.tables, addr, gfn, since(c->g.space, addr)))
 		return true;

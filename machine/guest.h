@@ -38,6 +38,7 @@ struct machine_nested {
 struct guest_space {
 	bool used, nested;
 	uint32_t role;
+	uint8_t levels;			/* of the guest's tables */
 	uint64_t pgd, pdpte[4];
 	uint64_t since, last_used;
 	bool unknown;			/* memslots changed under the tables since the last flush */
@@ -84,6 +85,8 @@ void machine_guest_flush(struct machine_vcpu *c);
 void machine_guest_flush_all(struct machine_vcpu *c);
 /* The root was made anew, and all that was before it is synced and flushed: since @time. */
 void machine_guest_is_flushed(struct machine_vcpu *c, uint64_t time);
+/* L2 is about to run: what L1 was told is missing may be there by now. Context: slots. */
+void machine_guest_ahead(struct machine_vcpu *c);
 /* Memslots changed. */
 void machine_guest_slots_changed(struct machine_vm *m);
 

@@ -4,6 +4,20 @@
 #include "tables.h"
 #include "vcpu.h"
 
+static void slots_lock(struct machine_vm *m)
+{
+	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
+	__atomic_fetch_add(&m->slots_changing, 1, __ATOMIC_RELAXED);
+}
+
+/* Guests have not flushed yet what they hold of the slots as they were. */
+static void slots_unlock(struct machine_vm *m)
+{
+	machine_guest_slots_changed(m);
+	__atomic_fetch_sub(&m->slots_changing, 1, __ATOMIC_RELAXED);
+	machine_mutex_unlock(&m->slots_lock);
+}
+
 static struct vmmu_slot *slot_load(struct machine_vm *m, int space, int id)
 {
 	return __atomic_load_n(&m->slot[space][id], __ATOMIC_ACQUIRE);
@@ -115,7 +129,6 @@ static void replace(struct machine_vm *m, int space, int id, const struct vmmu_s
 	if (copy && m->shadow_ready && !machine_slot_words(copy))
 		machine_bug("a slot gets no memory for its words");
 	__atomic_store_n(&m->slot[space][id], copy, __ATOMIC_RELEASE);
-	machine_guest_slots_changed(m);
 	machine_mutex_unlock(&m->words_lock);
 	machine_slots_synchronize(m);
 	free(old);
@@ -183,9 +196,9 @@ void machine_slot_add(struct machine_vm *m, int space, int id, vmmu_gfn_t start,
 
 	if (page + frames > RAM_PAGES - MACHINE_LOW_TABLES)
 		machine_bug("a slot shows pages that are not the guest's");
-	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
+	slots_lock(m);
 	add_locked(m, &slot);
-	machine_mutex_unlock(&m->slots_lock);
+	slots_unlock(m);
 }
 
 /* Nothing refers to the slot on return, while it can still be seen that it was there. Return: it as it was. */
@@ -212,7 +225,7 @@ void machine_slot_delete(struct machine_vm *m, int space, int id)
 {
 	struct vmmu_slot slot;
 
-	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
+	slots_lock(m);
 	if (slot_load(m, space, id)) {
 		slot = invalidate_locked(m, space, id);
 		replace(m, space, id, NULL);
@@ -221,14 +234,14 @@ void machine_slot_delete(struct machine_vm *m, int space, int id)
 			__atomic_fetch_sub(&m->slots_tracked, tracked_in(slot.records), __ATOMIC_RELAXED);
 		records_free(&slot);
 	}
-	machine_mutex_unlock(&m->slots_lock);
+	slots_unlock(m);
 }
 
 void machine_slot_move(struct machine_vm *m, int space, int id, vmmu_gfn_t start)
 {
 	struct vmmu_slot slot, old;
 
-	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
+	slots_lock(m);
 	if (slot_load(m, space, id) && !slot_load(m, space, id)->logs) {
 		old = slot = invalidate_locked(m, space, id);
 		slot.end = start + (slot.end - slot.start);
@@ -239,7 +252,7 @@ void machine_slot_move(struct machine_vm *m, int space, int id, vmmu_gfn_t start
 			__atomic_fetch_sub(&m->slots_tracked, tracked_in(old.records), __ATOMIC_RELAXED);
 		records_free(&old);
 	}
-	machine_mutex_unlock(&m->slots_lock);
+	slots_unlock(m);
 }
 
 void machine_slots_free(struct machine_vm *m)

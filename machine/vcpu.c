@@ -96,8 +96,10 @@ static int make_root(struct machine_vcpu *c)
 	machine_guest_before_load(c);
 	machine_slots_read_lock(c->m);
 	c->last_error = vmmu_root_load(&c->v);
-	if (!c->last_error)
+	if (!c->last_error) {
 		vmmu_sync(&c->v, x);
+		machine_guest_ahead(c);
+	}
 	machine_slots_read_unlock(c->m);
 	if (c->last_error)
 		return c->last_error;

@@ -97,6 +97,7 @@ struct machine_vm {
 	struct machine_vcpu *vcpu[MACHINE_VCPUS];
 	unsigned int vcpus;
 
+	int slots_changing;			/* one is on its way out, or about to come. Atomic */
 	struct oracle *oracle;			/* NULL: nobody judges what guests' tables give */
 
 	long leaves[VMMU_LEVEL_MAX + 1];	/* atomic */

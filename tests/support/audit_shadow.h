@@ -68,7 +68,10 @@ static inline void audit_shadow_link(struct audit *a, struct vmmu_page *page, un
 	AUDIT_PAGE(child, vmmu_role_is_direct(child->role) || child->role.format == page->role.format);
 	AUDIT_PAGE(child, page->s.own || !vmmu_role_is_direct(page->role) || vmmu_role_is_direct(child->role));
 	/* With CR0.WP clear a leaf may have W without U, and direct pages stand in the place of leaves. */
-	AUDIT_PAGE(child, vmmu_role_is_direct(child->role) || !(child->role.access & ~page->role.access));
+	if (!vmmu_role_is_direct(child->role) && (child->role.access & ~page->role.access))
+		machine_bug("audit: page of gfn %#llx level %d access %#x hangs below gfn %#llx level %d access %#x, entry %u, own %d",
+			    (unsigned long long)child->gfn, child->role.level, child->role.access,
+			    (unsigned long long)page->gfn, page->role.level, page->role.access, i, page->s.own);
 	for (unsigned int n = 0; n < VMMU_TABLE_ENTRIES / 64; n++)
 		below |= child->s.unsync_below[n] != 0;
 	AUDIT_PAGE(child, marked || !below);

@@ -106,6 +106,7 @@ static const struct stream_op {
 	{ "change", 3, stream_change },	   { "age", 1, stream_age },
 	{ "slot", 1, stream_guest_slot },	   { "log", 1, stream_log },
 	{ "huge", 1, stream_huge },	   { "nx", 1, stream_nx },
+	{ "guest roots", 3, stream_guest_roots },
 	{ "zap", 1, stream_guest_zap },	   { "track", 1, stream_track },
 };
 

@@ -216,6 +216,36 @@ static inline void stream_guest_flush(struct stream *s)
 	s->busy[i] = false;
 }
 
+/* The host drops roots, or maps ahead of the guest. */
+static inline void stream_guest_roots(struct stream *s)
+{
+	unsigned int i;
+	struct machine_vcpu *c = stream_idle_vcpu(s, &i);
+
+	if (!c)
+		return;
+	s->busy[i] = true;
+	machine_slots_read_lock(&s->m);
+	switch (stream_below(s, 4)) {
+	case 0:
+		vmmu_roots_drop_cached(&c->v, c->v.current_context);
+		break;
+	case 1:
+		vmmu_root_drop_cached_one(&c->v, c->v.current_context, (unsigned int)stream_below(s, 4));
+		break;
+	case 2:
+		vmmu_root_drop_current(&c->v, c->v.current_context);
+		machine_vcpu_load_root(c);
+		break;
+	default:
+		machine_slots_read_unlock(&s->m);
+		machine_prefetch(c, guest_addr_for(s, &c->g.tables) >> 12);
+		machine_slots_read_lock(&s->m);
+	}
+	machine_slots_read_unlock(&s->m);
+	s->busy[i] = false;
+}
+
 /* What a host does with shadow pages. */
 static inline void stream_guest_host(struct stream *s)
 {
@@ -234,9 +264,8 @@ static inline void stream_guest_host(struct stream *s)
 		machine_slots_read_unlock(&s->m);
 		break;
 	case 3:
-		/* Not so few that roots alone exceed them. */
-		s->m.vm.shadow_quota = stream_one_in(s, 3) ?
-			(getenv("QUOTA") ? 8 : 40 + 8 * (s->m.config.root_cache + 2u)) + stream_below(s, 24) : 1000;
+		__atomic_store_n(&s->m.vm.shadow_quota, stream_one_in(s, 2) ? 1 + stream_below(s, 64) : 1000,
+				 __ATOMIC_RELAXED);
 		break;
 	default:
 		if (s->depth)
