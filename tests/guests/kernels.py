@@ -10,6 +10,7 @@ from bed.places import BUILD
 
 FOLDER = Path(__file__).parent
 LIBRARY = FOLDER / "lib"
+SAMPLES = FOLDER / "samples.sh"
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
          "-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-nostdlib", "-static", "-no-pie",
          "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,max-page-size=4096", "-Wl,--no-warn-rwx-segments"]
@@ -25,7 +26,7 @@ class Run:
 
     kernel: NAME of NAME.c, or of a folder of .c and .S files. append: its command line. memory: MiB. limit: seconds by
     the host's clock. bits: 32 or 64. options: more arguments of QEMU. default: part of the suites. needs: a
-    flag of the host's CPU without which it is skipped.
+    flag of the host's CPU without which it is skipped. samples: it asks for counters of the host's KVM; see samples.sh.
     """
     name: str
     kernel: str
@@ -37,6 +38,7 @@ class Run:
     options: str = ""
     default: bool = True
     needs: str = ""
+    samples: bool = False
 
 
 RUNS = {run.name: run for run in (
@@ -51,10 +53,13 @@ RUNS = {run.name: run for run in (
     Run("guest-access-full", "access", append="full", limit=3600, default=False),
     Run("vmx", "vmx", limit=90, default=False),         # with L0's counters: bed/hypervisor.py
     Run("svm-rights", "svm", "rights short", needs="svm"),
-    Run("svm-random", "svm", "random steps=300", needs="svm"),
+    Run("svm-random", "svm", "random steps=150", needs="svm"),
     Run("svm-special", "svm", "special", needs="svm"),
-    Run("svm-rights-all", "svm", "rights", default=False),
-    Run("svm-random-long", "svm", "random steps=3000 seed=2", limit=120, default=False),
+    Run("svm-rotation", "svm", "rotation samples switches=100", samples=True, needs="svm"),
+    Run("svm-rights-all", "svm", "rights samples", samples=True, default=False),
+    Run("svm-random-long", "svm", "random samples steps=3000 seed=2", limit=240, samples=True, default=False),
+    Run("svm-rotation-long", "svm", "rotation samples", samples=True, default=False),
+    Run("svm-parallel", "svm", "parallel samples", cpus=2, samples=True, default=False),
 )}
 
 
@@ -107,5 +112,7 @@ def pack_guests(image, jobs):
 def _job(run, tcg_walks):
     """One Job. QEMU's exit status tells the kernel's: 2 * status + 1."""
     qemu = f"{QEMU} -kernel /guests/{run.kernel}-{run.bits} {qemu_arguments(run, tcg_walks)}\n"
-    script = f"grep -qw {run.needs} /proc/cpuinfo || exit 4\n{qemu}" if run.needs else qemu
-    return Job(run.name, f"{script}case $? in 1) exit 0 ;; 5) exit 4 ;; *) exit 1 ;; esac\n", run.limit)
+    script = f"set -- {qemu}{SAMPLES.read_text()}" if run.samples else f"{qemu}status=$?\n"
+    if run.needs:
+        script = f"grep -qw {run.needs} /proc/cpuinfo || exit 4\n{script}"
+    return Job(run.name, f"{script}case $status in 1) exit 0 ;; 5) exit 4 ;; *) exit 1 ;; esac\n", run.limit)

@@ -21,6 +21,11 @@ const char *svm_enable(void)
 	return NULL;
 }
 
+void svm_enable_here(void *why)
+{
+	*(const char **)why = svm_enable();
+}
+
 bool svm_has_nested_paging(void)
 {
 	return cpuid_or_zero(CPUID_SVM, 0).d & CPUID_SVM_EDX_NPT;

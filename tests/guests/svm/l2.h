@@ -37,6 +37,9 @@ extern const u8 l2_begin[], l2_read[], l2_write[], l2_jump[], l2_touch[], l2_idl
 const char *svm_enable(void);
 bool svm_has_nested_paging(void);
 
+/* svm_enable(), for smp_run(). */
+void svm_enable_here(void *why);
+
 /* The host in another mode, with low memory mapped to itself. */
 struct svm_host_mode host_mode(enum nested_format format);
 

@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * A hypervisor that runs guests of a few instructions. Words of the command line choose: rights, random, special.
+ * A hypervisor that runs guests of a few instructions. Words of the command line choose: rights, random, special,
+ * rotation, parallel.
  */
 #include "boot.h"
 #include "cpu.h"
 #include "print.h"
 #include "report.h"
+#include "sample.h"
 #include "setting.h"
 
 static void on_each_setting(void (*test)(struct setting *s))
 {
 	static const struct {
 		u8 format, paging;
+		const char *word;
 	} kinds[] = {
-		{ NESTED_4, L2_FLAT }, { NESTED_4, L2_32 }, { NESTED_4, L2_PAE }, { NESTED_4, L2_LONG },
-		{ NESTED_5, L2_FLAT }, { NESTED_5, L2_LONG }, { NESTED_PAE, L2_FLAT }, { NESTED_PAE, L2_PAE },
-		{ NESTED_32, L2_FLAT }, { NESTED_32, L2_32 },
+		{ NESTED_4, L2_FLAT, "4-flat" }, { NESTED_4, L2_32, "4-2" }, { NESTED_4, L2_PAE, "4-pae" },
+		{ NESTED_4, L2_LONG, "4-4" }, { NESTED_5, L2_FLAT, "5-flat" }, { NESTED_5, L2_LONG, "5-4" },
+		{ NESTED_PAE, L2_FLAT, "pae-flat" }, { NESTED_PAE, L2_PAE, "pae-pae" },
+		{ NESTED_32, L2_FLAT, "2-flat" }, { NESTED_32, L2_32, "2-2" },
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -26,7 +30,9 @@ static void on_each_setting(void (*test)(struct setting *s))
 			continue;
 		}
 		setting_make(&s, kinds[i].format, kinds[i].paging);
+		sample("setting-%s", kinds[i].word);
 		test(&s);
+		sample("setting-end");
 	}
 }
 
@@ -38,6 +44,8 @@ void guest_main(void)
 		report_skip("SVM", why);
 		return;
 	}
+	if (option("rotation"))
+		test_rotation();
 	if (!svm_has_nested_paging()) {
 		report_skip("nested paging", "the CPU has none");
 		return;
@@ -48,4 +56,6 @@ void guest_main(void)
 		on_each_setting(test_random);
 	if (option("special"))
 		test_special();
+	if (option("parallel"))
+		test_parallel();
 }

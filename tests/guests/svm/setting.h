@@ -28,3 +28,5 @@ bool setting_check(struct setting *s, enum access access, u64 gpa, const char *w
 void test_rights(struct setting *s);
 void test_random(struct setting *s);
 void test_special(void);
+void test_rotation(void);
+void test_parallel(void);
