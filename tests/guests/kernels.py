@@ -55,10 +55,12 @@ RUNS = {run.name: run for run in (
     Run("svm-rights", "svm", "rights short", needs="svm"),
     Run("svm-random", "svm", "random steps=150", needs="svm"),
     Run("svm-special", "svm", "special", needs="svm"),
+    Run("svm-crowd", "svm", "crowd steps=500", cpus=2, needs="svm"),
     Run("svm-rotation", "svm", "rotation samples switches=100", samples=True, needs="svm"),
     Run("svm-rights-all", "svm", "rights samples", samples=True, default=False),
     Run("svm-random-long", "svm", "random samples steps=3000 seed=2", limit=240, samples=True, default=False),
     Run("svm-rotation-long", "svm", "rotation samples", samples=True, default=False),
+    Run("svm-crowd-long", "svm", "crowd steps=10000 seed=7", cpus=2, limit=240, default=False),
     Run("svm-parallel", "svm", "parallel samples", cpus=2, samples=True, default=False),
 )}
 

@@ -33,15 +33,15 @@ struct outcome access_do(struct l2 *l2, enum access access, u64 address)
 	static const u8 *const codes[] = { l2_read, l2_write, l2_jump };
 	static u32 next_value = 0x1000;
 	struct svm_vmcb *vmcb = l2->vmcb;
+	u32 value = __atomic_add_fetch(&next_value, 1, __ATOMIC_RELAXED);
 
-	next_value++;
 	l2->registers.rdi = address + offset_of(access);
-	l2->registers.rsi = next_value;
+	l2->registers.rsi = value;
 	l2->registers.rdx = 0;
 	l2_start(l2, codes[access]);
 	return (struct outcome){
 		vmcb->exit_code, vmcb->exit_info1, vmcb->exit_info2, vmcb->rip,
-		access == ACCESS_READ ? l2->registers.rdx : next_value,
+		access == ACCESS_READ ? l2->registers.rdx : value,
 	};
 }
 

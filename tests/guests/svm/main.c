@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * A hypervisor that runs guests of a few instructions. Words of the command line choose: rights, random, special,
- * rotation, parallel.
+ * rotation, crowd, parallel.
  */
 #include "boot.h"
 #include "cpu.h"
@@ -56,6 +56,8 @@ void guest_main(void)
 		on_each_setting(test_random);
 	if (option("special"))
 		test_special();
+	if (option("crowd"))
+		test_crowd();
 	if (option("parallel"))
 		test_parallel();
 }

@@ -30,3 +30,4 @@ void test_random(struct setting *s);
 void test_special(void);
 void test_rotation(void);
 void test_parallel(void);
+void test_crowd(void);
