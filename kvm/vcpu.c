@@ -65,11 +65,18 @@ static void switch_root(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, union vmmu_r
 	vmmu_kvm_view_roots(mmu);
 }
 
+static bool has_pdptes(const struct vmmu_context *c)
+{
+	return c->mode.format == VMMU_FORMAT_PAE || c->mode.format == VMMU_FORMAT_NPT_PAE;
+}
+
+/* L1's nested ones are in its memory, where the CPU reads them whenever it likes: at VMRUN is as good as any time. */
 void vmmu_kvm_read_pdptes(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
 {
 	struct vmmu_context *c = mmu_to_context(mmu);
 
-	for (int i = 0; c->shadow && c->mode.format == VMMU_FORMAT_PAE && i < 4; i++)
+	/* The vendor module names the function after the first switch, when there is no root that could fit anyway. */
+	for (int i = 0; c->shadow && has_pdptes(c) && mmu->get_pdptr && i < 4; i++)
 		c->pdpte[i] = mmu->get_pdptr(vcpu, i);
 }
 
@@ -78,7 +85,7 @@ void vmmu_kvm_read_guest_root(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
 {
 	struct vmmu_context *c = mmu_to_context(mmu);
 
-	for (int i = 0; (c->mode.format == VMMU_FORMAT_PAE || c->mode.format == VMMU_FORMAT_NPT_PAE) && i < 4; i++)
+	for (int i = 0; has_pdptes(c) && i < 4; i++)
 		c->pdpte[i] = mmu->get_pdptr(vcpu, i);
 	c->pgd = vmmu_role_is_direct(c->role) ? 0 : mmu->get_guest_pgd(vcpu);
 }

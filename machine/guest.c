@@ -98,6 +98,19 @@ void machine_guest_slots_changed(struct machine_vm *m)
 
 /* --- Roots ---------------------------------------------------------------------------------------- */
 
+/* PDPTEs of an NPT are in L1's memory: read at each switch to it, and as a root is made. */
+static void read_nested_pdptes(struct machine_vcpu *c, uint64_t root)
+{
+	struct vmmu_context *x = &c->v.nested;
+	struct vmmu_gpte at;
+
+	machine_slots_read_lock(c->m);
+	for (unsigned int i = 0; i < 4; i++)
+		x->pdpte[i] = machine_gpte_locate(c->m, c->space, (root & 0xffffffe0) + 8 * i, &at) ?
+				      0 : __atomic_load_n((uint64_t *)at.host, __ATOMIC_SEQ_CST);
+	machine_slots_read_unlock(c->m);
+}
+
 /* The context needs (@role, @pgd) from now on. */
 static void switch_to(struct machine_vcpu *c, struct vmmu_context *x, union vmmu_role role, uint64_t pgd)
 {
@@ -105,6 +118,8 @@ static void switch_to(struct machine_vcpu *c, struct vmmu_context *x, union vmmu
 
 	machine_vcpu_drain_log(c);
 	c->v.current_context = x;
+	if (x->mode.format == VMMU_FORMAT_NPT_PAE)
+		read_nested_pdptes(c, pgd);
 	machine_slots_read_lock(c->m);
 	found = vmmu_context_switch(&c->v, x, role, pgd);
 	if (found != VMMU_SWITCH_MISS)
@@ -316,19 +331,6 @@ static void enter_ept(struct machine_vcpu *c, const struct machine_nested *n)
 	switch_to(c, x, vmmu_role_ept(&x->mode, n->level, 0), n->root);
 }
 
-/* PDPTEs of an NPT are in L1's memory: what they say when the root is made. */
-static void read_nested_pdptes(struct machine_vcpu *c)
-{
-	struct vmmu_context *x = &c->v.nested;
-	struct vmmu_gpte at;
-
-	machine_slots_read_lock(c->m);
-	for (unsigned int i = 0; i < 4; i++)
-		x->pdpte[i] = machine_gpte_locate(c->m, c->space, (x->pgd & 0xffffffe0) + 8 * i, &at) ?
-				      0 : __atomic_load_n((uint64_t *)at.host, __ATOMIC_SEQ_CST);
-	machine_slots_read_unlock(c->m);
-}
-
 static void enter_npt(struct machine_vcpu *c, const struct machine_nested *n, const struct machine_regs *l1)
 {
 	struct vmmu_context *x = &c->v.nested;
@@ -347,7 +349,7 @@ static void enter_npt(struct machine_vcpu *c, const struct machine_nested *n, co
 void machine_guest_before_load(struct machine_vcpu *c)
 {
 	if (c->g.in_l2 && c->v.nested.mode.format == VMMU_FORMAT_NPT_PAE)
-		read_nested_pdptes(c);
+		read_nested_pdptes(c, c->v.nested.pgd);
 }
 
 void machine_guest_enter(struct machine_vcpu *c, const struct machine_nested *n, const struct machine_regs *l1, bool flush)

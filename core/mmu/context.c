@@ -13,14 +13,13 @@ static bool pdptes_equal(const uint64_t *a, const uint64_t *b)
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
 }
 
-/* Is @root what @c needs now? PDPTE registers are part of a PAE root's identity: memory may hold others by now. */
+/* Is @root what @c needs now? The PDPTEs it was made for are part of a PAE root's identity: there may be others by now. */
 static bool root_fits(const struct vmmu_context *c, const struct vmmu_root *root)
 {
 	return root->page && vmmu_role_equal(root->page->role, c->role) && root->page->shadow == c->shadow &&
 	       !flag_load(&root->page->invalid) && root->pgd == c->pgd &&
-	       (c->role.format != VMMU_FORMAT_PAE || pdptes_equal(root->pdpte, c->pdpte)) &&
-	       /* These are in L1's memory, and read when the root is made: not to be known now. */
-	       c->role.format != VMMU_FORMAT_NPT_PAE;
+	       ((c->role.format != VMMU_FORMAT_PAE && c->role.format != VMMU_FORMAT_NPT_PAE) ||
+		pdptes_equal(root->pdpte, c->pdpte));
 }
 
 static void root_drop(struct vmmu_vcpu *v, struct vmmu_root *root)

@@ -159,7 +159,7 @@ struct vmmu_vm {
 struct vmmu_root {
 	struct vmmu_page *page;			/* NULL: none */
 	uint64_t pgd;				/* the guest's page-table address it was made for; 0 for a direct root */
-	uint64_t pdpte[4];			/* PAE: the guest's PDPTE registers it was made for */
+	uint64_t pdpte[4];			/* PAE, NPT_PAE: the PDPTEs it was made for */
 	uint8_t pins;				/* its share of vm->shadow_pins */
 	bool was_unseen;			/* in the cache beyond params.roots_seen: flushes may have missed it */
 };
@@ -171,7 +171,7 @@ struct vmmu_context {
 	uint64_t pgd;				/* and the guest table it shadows; 0 for a direct root */
 	struct vmmu_root root;			/* current */
 	bool shadow;				/* the root mirrors guest tables, or maps gva = gpa for a guest without paging */
-	uint64_t pdpte[4];			/* PAE: the guest's PDPTE registers, part of the root's identity */
+	uint64_t pdpte[4];			/* PAE: the guest's PDPTE registers; NPT_PAE: L1's, as read at the switch. Part of the root's identity */
 	uint8_t cached;				/* entries of cache[] in use, most recent first */
 	bool hit_unseen;			/* the root that was found last was in the cache where flushes may have missed it */
 	bool dropped_obsolete;			/* the next miss is due to a dropped obsolete root */
