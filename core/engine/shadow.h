@@ -145,10 +145,13 @@ void vmmu_shadow_mark_above(struct vmmu_page *page);
 
 /* --- Sync (shadow_sync.c) ----------------------------------------------------------------- */
 
+/*
+ * The guest flushes what @root shows. Return: may anything below be unsync, so that vmmu_shadow_sync_page() has to follow?
+ * Context: any; the caller has a reference to @root.
+ */
+VMMU_MUST_CHECK bool vmmu_shadow_flush_begins(struct vmmu_vm *vm, const struct vmmu_page *root);
 /* Bring all that is unsync at or below @page up to date with the guest's tables. Context: vm shared, no page's lock. */
-void vmmu_shadow_sync(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page);
-/* The same without a flush of the guest's that asks for it, ahead of a new link to @page. Return: was anything looked at? */
-bool vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page);
+void vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page);
 /* Rights and frame that guest entry @gpte of a @level table in @mode gives a leaf, as a mirror word; 0 if it gives none. */
 uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte);
 /* Read the guest entry behind entry @i. Return: false if it cannot be read now. Context: atomic. */

@@ -230,26 +230,21 @@ static void sync_below(struct sync_batch *batch, struct vmmu_page *page)
 	sync_children(batch, page, true);
 }
 
-bool vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page)
+void vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page)
 {
 	struct sync_batch batch = { .vm = vm, .mode = mode };
-	bool any;
 
 	vmmu_host_rcu_read_lock();
-	any = page->role.level == VMMU_LEVEL_4K || !nothing_below(page);
-	if (any) {
+	if (page->role.level == VMMU_LEVEL_4K || !nothing_below(page)) {
 		sync_below(&batch, page);
 		batch_run(&batch);
 	}
 	vmmu_host_rcu_read_unlock();
-	return any;
 }
 
-void vmmu_shadow_sync(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page)
+bool vmmu_shadow_flush_begins(struct vmmu_vm *vm, const struct vmmu_page *root)
 {
 	/* Before any mark is looked at: see vmmu_shadow_link(). */
 	__atomic_fetch_add(&vm->guest_flushes, 1, __ATOMIC_SEQ_CST);
-	count_vm(vm, VMMU_C_SYNCS, 1);
-	if (!vmmu_shadow_sync_page(vm, mode, page))
-		count_vm(vm, VMMU_C_SYNCS_EMPTY, 1);
+	return !nothing_below(root);
 }

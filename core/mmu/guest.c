@@ -3,6 +3,7 @@
 #include <vmmu/context.h>
 #include <vmmu/host.h>
 #include <vmmu/memory.h>
+#include "base/count.h"
 #include "engine/shadow.h"
 #include "page/index.h"
 
@@ -10,8 +11,14 @@ static void sync_root(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_r
 {
 	if (!c->shadow || !root->page || !root->page->shadow)
 		return;
+	count_vcpu(v, VMMU_C_SYNCS);
+	/* Some hosts sync at each switch to a nested guest and back: most have nothing to do, and take no lock. */
+	if (!vmmu_shadow_flush_begins(v->vm, root->page)) {
+		count_vcpu(v, VMMU_C_SYNCS_EMPTY);
+		return;
+	}
 	vmmu_host_lock_shared(v->vm);
-	vmmu_shadow_sync(v->vm, &c->mode, root->page);
+	vmmu_shadow_sync_page(v->vm, &c->mode, root->page);
 	vmmu_host_unlock_shared(v->vm);
 }
 
