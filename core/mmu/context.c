@@ -13,11 +13,17 @@ static bool pdptes_equal(const uint64_t *a, const uint64_t *b)
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
 }
 
+/* The role says how many levels the CPU walks; L1's nested tables may have fewer, under the same role. */
+static uint8_t guest_levels(const struct vmmu_context *c)
+{
+	return c->shadow ? c->mode.root_level : 0;
+}
+
 /* Is @root what @c needs now? The PDPTEs it was made for are part of a PAE root's identity: there may be others by now. */
 static bool root_fits(const struct vmmu_context *c, const struct vmmu_root *root)
 {
 	return root->page && vmmu_role_equal(root->page->role, c->role) && root->page->shadow == c->shadow &&
-	       !flag_load(&root->page->invalid) && root->pgd == c->pgd &&
+	       !flag_load(&root->page->invalid) && root->pgd == c->pgd && root->guest_levels == guest_levels(c) &&
 	       ((c->role.format != VMMU_FORMAT_PAE && c->role.format != VMMU_FORMAT_NPT_PAE) ||
 		pdptes_equal(root->pdpte, c->pdpte));
 }
@@ -147,6 +153,7 @@ int vmmu_root_load(struct vmmu_vcpu *v)
 	if (err)
 		return err;
 	c->root.pgd = c->pgd;
+	c->root.guest_levels = guest_levels(c);
 	for (int i = 0; i < 4; i++)
 		c->root.pdpte[i] = c->pdpte[i];
 	count_load(v, c, built);

@@ -160,6 +160,7 @@ struct vmmu_root {
 	struct vmmu_page *page;			/* NULL: none */
 	uint64_t pgd;				/* the guest's page-table address it was made for; 0 for a direct root */
 	uint64_t pdpte[4];			/* PAE, NPT_PAE: the PDPTEs it was made for */
+	uint8_t guest_levels;			/* of the guest's tables: the CPU's tree may have more; 0 for a direct root */
 	uint8_t pins;				/* its share of vm->shadow_pins */
 	bool was_unseen;			/* in the cache beyond params.roots_seen: flushes may have missed it */
 };
