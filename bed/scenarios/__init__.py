@@ -4,9 +4,10 @@
 A module here has prepare(image, work): it puts what it needs into the host's image, with work as a folder for files on
 the way, and returns the Job. Its name is the module's.
 """
-from . import balloon, display, pressure, reclaim
+from . import balloon, display, hotplug, migrate, pressure, reclaim
 
-SCENARIOS = {module.__name__.rpartition(".")[2]: module for module in (display, balloon, reclaim, pressure)}
+MODULES = (display, balloon, reclaim, pressure, migrate, hotplug)
+SCENARIOS = {module.__name__.rpartition(".")[2]: module for module in MODULES}
 
 
 def prepare_scenarios(names, image, work):
