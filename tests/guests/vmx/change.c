@@ -39,8 +39,8 @@ static void give(struct world *w, u64 *entry, u64 from, u64 to)
 		set_rights(entry, to);
 		vm_resume(&w->vm);
 		if (w->vm.exit.reason != EXIT_VMCALL)
-			report_wrong("give %llx after %llx at access %d: exit %u qualification %llx", (ull)to, (ull)from,
-				     access, w->vm.exit.reason, (ull)w->vm.exit.qualification);
+			report_wrong("give %llx after %llx at access %d: exit %u qualification %llx", (ull)to,
+				     (ull)from, access, w->vm.exit.reason, (ull)w->vm.exit.qualification);
 		frame_fill(frame(13), TAG + 13);
 	}
 }
@@ -163,8 +163,8 @@ static void test_from_inside(void)
 		check_all(w, LINEAR);
 		vm_access(&w->vm, L2_WRITE, (uptr)entry, value);
 		if (w->vm.exit.reason != EXIT_VMCALL || *entry != value)
-			report_wrong("from inside, turn %d: exit %u, entry %llx not %llx", turn, w->vm.exit.reason, (ull)*entry,
-				     (ull)value);
+			report_wrong("from inside, turn %d: exit %u, entry %llx not %llx", turn, w->vm.exit.reason,
+				     (ull)*entry, (ull)value);
 		ept_flush(w->vm.eptp);
 		check_all(w, LINEAR);
 		vm_access(&w->vm, L2_WRITE, (uptr)upper, turn & 2 ? *upper & ~(u64)EPT_X : *upper | EPT_X);

@@ -31,7 +31,7 @@ void test_function(void)
 		ept_map(top, gpa, (uptr)world_frames() + i * PAGE_BYTES, 1, EPT_RWX);
 		list[i] = ept_pointer(top, true);
 	}
-	vm_set_proc2(PROC2_FUNCTIONS, 0);
+	vm_set_proc2(&w->vm, PROC2_FUNCTIONS);
 	vmwrite(VMCS_FUNCTIONS, FUNCTION_EPTP_SWITCH);
 	vmwrite(VMCS_EPTP_LIST, (uptr)list);
 	for (int turn = 0; turn < 100; turn++) {

@@ -60,7 +60,8 @@ static void test_spaces(void)
 	vm_init(vm, 0);
 	for (int i = 0; i < SPACES; i++) {
 		spaces[i] = space_new();
-		*pt_entry(spaces[i], 4, LINEAR, 1, PTE_P | PTE_W) = (uptr)(world_frames() + i * PAGE_BYTES) | PTE_P | PTE_W;
+		*pt_entry(spaces[i], 4, LINEAR, 1, PTE_P | PTE_W) =
+			(uptr)(world_frames() + i * PAGE_BYTES) | PTE_P | PTE_W;
 	}
 	for (int i = 0; i < 2 * SPACES + SWITCHES; i++) {
 		int space = i % SPACES;

@@ -6,7 +6,7 @@
 
 typedef unsigned long long ull;
 
-enum { REGIONS = 900, LINKS = 512 };
+enum { REGIONS = 400, LINKS = 512 };
 
 static u8 *frame(int number)
 {
@@ -23,7 +23,7 @@ static void map_linear_regions(struct world *w, int count)
 	}
 }
 
-/* A table for each of more regions than L0 may keep shadow pages for, as far as it has a quota. */
+/* A table for each region: more than L0 may keep shadow pages for, if it has a quota that is small. */
 static void test_sparse(void)
 {
 	struct world *w = &(struct world){ 0 };
@@ -105,8 +105,8 @@ static void test_recursive(void)
 		/* An entry that nothing uses, and then one that leads here by another way. */
 		vm_access(&w->vm, L2_WRITE, LINEAR + 8 * (slot + 1), value);
 		if (w->vm.exit.reason != EXIT_VMCALL || w->ept[slot + 1] != value)
-			report_wrong("recursive, turn %d: exit %u, %llx was written, %llx is there", turn, w->vm.exit.reason,
-				     (ull)value, (ull)w->ept[slot + 1]);
+			report_wrong("recursive, turn %d: exit %u, %llx was written, %llx is there", turn,
+				     w->vm.exit.reason, (ull)value, (ull)w->ept[slot + 1]);
 		ept_flush(w->vm.eptp);
 		world_map_linear(w, LINEAR + PAGE_BYTES, gpa + ((u64)1 << 30));
 		case_begin("recursive, turn %d", turn);

@@ -48,8 +48,42 @@ static void try_level(struct world *w, int leaf, int level)
 	try_value(w, entry, BIT(51) | TYPE_BITS, leaf, level);
 }
 
+/* EPT pointers that are none: neither an entry nor a flush takes them. */
+static void test_pointers(void)
+{
+	struct world *w = &(struct world){ 0 };
+	u64 good, bad[10];
+
+	world_make(w, true);
+	good = w->vm.eptp;
+	for (int i = 0; i < 5; i++)
+		bad[i] = good | BIT(7 + i);
+	bad[5] = good ^ 7;				/* memory type 1 */
+	bad[6] = (good & ~7ull) | 2;			/* a reserved one */
+	bad[7] = good & ~(1ull << 3);			/* a walk of 3 levels */
+	bad[8] = good | BIT(cpu_address_bits());
+	bad[9] = good | BIT(51);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		vm_set_eptp(&w->vm, bad[i]);
+		vmwrite(VMCS_GUEST_RIP, (uptr)l2_vmcall);
+		if (!vm_is_refused(&w->vm))
+			report_wrong("L2 is entered with pointer %llx", (unsigned long long)bad[i]);
+		if (invept(INVEPT_ONE, bad[i]))
+			report_wrong("invept takes pointer %llx", (unsigned long long)bad[i]);
+	}
+	if (invept(3, good))
+		report_wrong("invept takes type %d", 3);
+	vm_set_eptp(&w->vm, good);
+	vm_run(&w->vm, l2_vmcall);
+	if (w->vm.exit.reason != EXIT_VMCALL)
+		report_wrong("after refused entries: exit %u", w->vm.exit.reason);
+}
+
 void test_misconfig(void)
 {
+	report_begin("EPT pointers");
+	test_pointers();
+	report_end();
 	report_begin("misconfig");
 	for (int leaf = 1; leaf <= ept_largest(); leaf++) {
 		struct world *w = &(struct world){ 0 };

@@ -27,12 +27,14 @@ static void expect(struct world *w, enum l2_access access, int page, int count, 
 	case_begin("access %d to page %d", access, page);
 	check_access(&w->vm, access, LINEAR + page * PAGE_BYTES);
 	if ((u16)(before - log_index()) != count)
-		report_wrong("access %d to page %d: %d entries, not %d", access, page, (u16)(before - log_index()), count);
+		report_wrong("access %d to page %d: %d entries, not %d", access, page, (u16)(before - log_index()),
+			     count);
 	for (int i = 0; i < count; i++) {
 		u64 logged = log[(u16)(log_index() + 1 + i)];
 
 		if (logged != gpas[i])
-			report_wrong("access %d to page %d: %llx is logged, not %llx", access, page, (ull)logged, (ull)gpas[i]);
+			report_wrong("access %d to page %d: %llx is logged, not %llx", access, page, (ull)logged,
+				     (ull)gpas[i]);
 	}
 }
 
@@ -91,7 +93,7 @@ void test_pml(void)
 	}
 	/* What the walks and the stack write is in the log before it counts. */
 	vm_access(&w->vm, L2_FETCH, LINEAR, 0);
-	vm_set_proc2(PROC2_PML, 0);
+	vm_set_proc2(&w->vm, PROC2_PML);
 	vmwrite(VMCS_PML_ADDRESS, (uptr)log);
 	vmwrite(VMCS_PML_INDEX, LAST);
 	test_pages(w);

@@ -63,7 +63,7 @@ static enum outcome translate_gpa(const struct vm *vm, u64 gpa, int wanted, stru
 	int rights = R | W | X, level;
 	bool leaf;
 
-	if (!(vmread(VMCS_PROC2) & PROC2_EPT)) {
+	if (!(vm->proc2 & PROC2_EPT)) {
 		*hpa = gpa;
 		return DONE;
 	}

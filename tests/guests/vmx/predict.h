@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * What an access of a 64-bit L2 must come to, read off L1's and L2's tables one entry after the other as the manual tells
- * it ("The Extended Page Table Mechanism", "EPT-Induced VM Exits"); and a check that it comes to that.
+ * What an access of a 64-bit L2 must come to, read off L1's and L2's tables one entry after the other as the manual
+ * tells it ("The Extended Page Table Mechanism", "EPT-Induced VM Exits"); and a check that it comes to that.
  *
- * A frame that is read or executed holds frame_fill(): what L2 reads and what it runs there both tell which frame it is.
+ * A frame that is read or executed holds frame_fill(): what L2 reads and what it runs there both tell which frame it
+ * is.
  */
 #pragma once
 #include "vm.h"
@@ -31,8 +32,8 @@ void predict(const struct vm *vm, enum l2_access access, u64 linear, struct pred
 void frame_fill(void *frame, u32 tag);
 
 /*
- * Let L2 access a linear address, compare all that can be seen with the prediction, and report what is wrong. Returns the
- * prediction's outcome. Reads and writes are at offset 8, fetches at 0, of the address.
+ * Let L2 access a linear address, compare all that can be seen with the prediction, and report what is wrong. Returns
+ * the prediction's outcome. Reads and writes are at offset 8, fetches at 0, of the address.
  */
 enum outcome check_access(struct vm *vm, enum l2_access access, u64 linear);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Random changes of tables that three EPT pointers share in part, by L1 and by L2, and random accesses between them. After
- * a change that gives no more than rights, L1 may leave out the flush; L2 may then be refused once for nothing.
+ * Random changes of tables that three EPT pointers share in part, by L1 and by L2, and random accesses between them.
+ * After a change that gives no more than rights, L1 may leave out the flush; L2 may then be refused once for nothing.
  */
 #include "mark.h"
 #include "report.h"

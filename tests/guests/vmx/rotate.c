@@ -44,8 +44,8 @@ static void turn(enum kind kind, int context, int count)
 
 	vm_access(vm, L2_READ, LINEAR + 8, 0);
 	if (vm->exit.reason != EXIT_VMCALL || vm->gpr[RAX] != (u64)TAG + context)
-		report_wrong("%s, context %d of %d: exit %u, %llx was read", kind_names[kind], context, count, vm->exit.reason,
-			     (unsigned long long)vm->gpr[RAX]);
+		report_wrong("%s, context %d of %d: exit %u, %llx was read", kind_names[kind], context, count,
+			     vm->exit.reason, (unsigned long long)vm->gpr[RAX]);
 }
 
 static void rotate(enum kind kind, int count)

@@ -5,7 +5,7 @@
 
 typedef unsigned long long ull;
 
-enum { CONTEXTS = 4 };
+enum { CONTEXTS = 4, DISTANT = 12 };
 
 static void check_all(struct world *w, u64 linear)
 {
@@ -44,8 +44,8 @@ static void test_siblings(void)
 }
 
 /*
- * The same pages as levels 4, 3, 2 and 1 of one pointer, and one level lower of another, whose leaves are thus the first
- * one's last tables: L2 under the second reads and writes the entries of the first.
+ * The same pages as levels 4, 3, 2 and 1 of one pointer, and one level lower of another, whose leaves are thus the
+ * first one's last tables: L2 under the second reads and writes the entries of the first.
  */
 static void test_shifted(void)
 {
@@ -57,8 +57,8 @@ static void test_shifted(void)
 	table = ept_entry(w->ept, gpa, 1);
 	first = w->vm.eptp;
 	/*
-	 * Of the second: its top table has the identity map of RAM, and, in the same place as the first's, a link to the
-	 * first's top table, which is its level 3.
+	 * Of the second: its top table has the identity map of RAM, and, in the same place as the first's, a link to
+	 * the first's top table, which is its level 3.
 	 */
 	memcpy(above, w->ept, PAGE_BYTES);
 	above[pt_index(gpa, 4)] = (uptr)w->ept | EPT_RWX;
@@ -80,8 +80,8 @@ static void test_shifted(void)
 				     (ull)w->vm.gpr[RAX], (ull)*table);
 		vm_access(&w->vm, L2_WRITE, LINEAR + PAGE_BYTES, value);
 		if (w->vm.exit.reason != EXIT_VMCALL || *table != value)
-			report_wrong("shifted, turn %d: exit %u, %llx was written, %llx is there", turn, w->vm.exit.reason,
-				     (ull)value, (ull)*table);
+			report_wrong("shifted, turn %d: exit %u, %llx was written, %llx is there", turn,
+				     w->vm.exit.reason, (ull)value, (ull)*table);
 		ept_flush(turn & 2 ? first : second);
 		ept_flush(turn & 2 ? second : first);
 	}
@@ -109,13 +109,54 @@ static void test_names(void)
 		if (turn & 1)
 			world_forget_flags(w, gpa, 1);
 		else
-			WRITE_ONCE(*leaf, ept_leaf((uptr)world_frames() + turn * PAGE_BYTES, 1, turn & 2 ? EPT_R : EPT_RWX));
+			WRITE_ONCE(*leaf, ept_leaf((uptr)world_frames() + turn * PAGE_BYTES, 1,
+						   turn & 2 ? EPT_R : EPT_RWX));
 		ept_flush(pointers[turn / 4 & 1]);
+	}
+}
+
+/* L1 changes the EPT of a context that ran some time ago, and tells; L2 comes to it later, by way of others. */
+static void test_distant(void)
+{
+	struct world *w = &(struct world){ 0 };
+	u64 gpa = world_window(), pointers[DISTANT], *leaves[DISTANT];
+
+	world_make(w, true);
+	world_map_linear(w, LINEAR, gpa);
+	for (int i = 0; i < DISTANT; i++) {
+		u64 *top = i ? ept_identity() : w->ept;
+
+		pointers[i] = ept_pointer(top, true);
+		ept_map(top, gpa, (uptr)world_frames() + i * PAGE_BYTES, 1, EPT_RWX);
+		leaves[i] = ept_entry(top, gpa, 1);
+	}
+	for (int turn = 0; turn < 60; turn++) {
+		int changed = (turn * 7 + 5) % DISTANT, here = turn % DISTANT;
+
+		case_begin("distant, turn %d, context %d", turn, here);
+		vm_set_eptp(&w->vm, pointers[here]);
+		check_access(&w->vm, turn % L2_ACCESSES, LINEAR);
+		WRITE_ONCE(*leaves[changed], ept_leaf((uptr)world_frames() + (turn + 20) * PAGE_BYTES, 1,
+						      turn & 2 ? EPT_R : EPT_RWX));
+		ept_flush(pointers[changed]);
+		if (turn & 4)
+			continue;
+		case_begin("distant, turn %d, context %d was changed", turn, changed);
+		vm_set_eptp(&w->vm, pointers[changed]);
+		check_all(w, LINEAR);
+	}
+	for (int i = 0; i < DISTANT; i++) {
+		case_begin("distant, context %d at the end", i);
+		vm_set_eptp(&w->vm, pointers[i]);
+		check_all(w, LINEAR);
 	}
 }
 
 void test_share(void)
 {
+	report_begin("changes of distant contexts");
+	test_distant();
+	report_end();
 	report_begin("two pointers to one table");
 	test_names();
 	report_end();

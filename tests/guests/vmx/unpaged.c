@@ -45,7 +45,7 @@ static void try_unpaged(enum l2_width width, u64 base, u64 gpa)
 		for (u64 at = start; at < start + LARGE_BYTES; at += PAGE_BYTES)
 			ept_map(w->ept, at, at, 1, EPT_RWX);
 	}
-	vm_set_proc2(PROC2_UNRESTRICTED, 0);
+	vm_set_proc2(&w->vm, PROC2_UNRESTRICTED);
 	turn_paging_off(&w->vm, width, base);
 	for (u64 rights = 0; rights <= EPT_RWX; rights++) {
 		ept_map(w->ept, gpa, (uptr)world_frames() + rights * PAGE_BYTES, 1, rights);

@@ -162,7 +162,7 @@ void vm_init(struct vm *vm, u64 eptp)
 	vm_load(vm);
 	vmwrite(VMCS_PIN, controls(MSR_VMX_PIN, 0));
 	vmwrite(VMCS_PROC, controls(MSR_VMX_PROC, PROC_SECONDARY));
-	vmwrite(VMCS_PROC2, eptp ? PROC2_EPT : 0);
+	vm_set_proc2(vm, eptp ? PROC2_EPT : 0);
 	vmwrite(VMCS_EXIT, controls(MSR_VMX_EXIT, EXIT_HOST_64 | EXIT_LOAD_EFER));
 	vmwrite(VMCS_ENTRY, controls(MSR_VMX_ENTRY, ENTRY_GUEST_64 | ENTRY_LOAD_EFER));
 	vmwrite(VMCS_EXCEPTIONS, ~0u);
@@ -174,7 +174,7 @@ void vm_init(struct vm *vm, u64 eptp)
 		vm_set_eptp(vm, eptp);
 	if (vmx_offers_proc2(PROC2_VPID)) {
 		vm->vpid = ++vpids;
-		vm_set_proc2(PROC2_VPID, 0);
+		vm_set_proc2(vm, PROC2_VPID);
 		vmwrite(VMCS_VPID, vm->vpid);
 	}
 	init_host();
@@ -193,9 +193,10 @@ void vm_set_eptp(struct vm *vm, u64 eptp)
 	vmwrite(VMCS_EPTP, eptp);
 }
 
-void vm_set_proc2(u32 set, u32 clear)
+void vm_set_proc2(struct vm *vm, u32 set)
 {
-	vmwrite(VMCS_PROC2, (vmread(VMCS_PROC2) | set) & ~(u64)clear);
+	vm->proc2 |= set;
+	vmwrite(VMCS_PROC2, vm->proc2);
 }
 
 void vm_resume(struct vm *vm)
@@ -212,6 +213,13 @@ void vm_resume(struct vm *vm)
 	if (vm->exit.reason & EXIT_ENTRY_FAILED)
 		guest_panic("the entry fails: reason %x qualification %llx", vm->exit.reason,
 			    (unsigned long long)vm->exit.qualification);
+}
+
+bool vm_is_refused(struct vm *vm)
+{
+	enum { INVALID_CONTROLS = 7 };
+
+	return !vm_enter(vm) && vmread(VMCS_ERROR) == INVALID_CONTROLS;
 }
 
 void vm_run(struct vm *vm, const void *rip)

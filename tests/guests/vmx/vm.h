@@ -29,6 +29,7 @@ struct vm {
 	u64 stack;			/* its end */
 	u64 eptp;
 	u16 vpid;
+	u32 proc2;			/* secondary controls: to read a VMCS is an exit to L0 */
 	enum l2_width width;		/* of its code */
 	bool unpaged;			/* L2 has paging off */
 	u64 base;			/* of its segments */
@@ -45,10 +46,13 @@ bool vmx_offers_proc2(u32 controls);
 void vm_init(struct vm *vm, u64 eptp);
 void vm_load(struct vm *vm);
 void vm_set_eptp(struct vm *vm, u64 eptp);
-void vm_set_proc2(u32 set, u32 clear);
+void vm_set_proc2(struct vm *vm, u32 set);
 
 /* Run L2 from where it is until it exits; the exit is left in vm->exit. An entry that fails panics. */
 void vm_resume(struct vm *vm);
+
+/* True if the CPU refuses to enter L2, for its controls. */
+bool vm_is_refused(struct vm *vm);
 
 /* Run L2 from `rip`. */
 void vm_run(struct vm *vm, const void *rip);

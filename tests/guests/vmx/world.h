@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * What most tests begin with: an L2 that runs in an EPT that maps RAM to itself, and addresses to play with. L2's address
- * LINEAR goes to the guest-physical address that the test says, by tables that are mapped to themselves.
+ * What most tests begin with: an L2 that runs in an EPT that maps RAM to itself, and addresses to play with. L2's
+ * address LINEAR goes to the guest-physical address that the test says, by tables that are mapped to themselves.
  */
 #pragma once
 #include "ept.h"

@@ -46,7 +46,8 @@ static void write_entry(int way, u64 *entry, u64 value)
 	case 11: memcpy(entry, pair, sizeof(pair)); break;
 	case 12:
 		for (u64 bits = old ^ value; bits; bits &= bits - 1)
-			__asm__ volatile("lock btcq %1, %0" : "+m"(*entry) : "r"((u64)__builtin_ctzll(bits)) : "memory");
+			__asm__ volatile("lock btcq %1, %0"
+					 : "+m"(*entry) : "r"((u64)__builtin_ctzll(bits)) : "memory");
 		break;
 	}
 }
