@@ -162,9 +162,7 @@ def main():
     print(f"{guest}, MODE={mode.name} KVM={arguments.kvm}")
     with Progress() as progress:
         figures = run_guest(mode, arguments.kvm, BUILD / "run", progress, arguments.limit, arguments.verbose)
-    if mode.hypervisor:
-        show_rotations(figures)
-    show_run(figures)
+    (show_rotations if mode.hypervisor else show_run)(figures)
     print(f"All figures: {BUILD / 'run' / 'report.tsv'}")
 
 

@@ -35,6 +35,11 @@ def show_run(figures):
         present = [(label, figures[key]) for label, key in rows if figures.get(key) is not None]
         for number, (label, value) in enumerate(present):
             print(f"  {title if number == 0 else '':<24} {label:<28} {value:>10}")
+    _show_times(figures)
+
+
+def _show_times(figures):
+    """The last line."""
     times = ", ".join(f"{figures['seconds_' + part]} s {label}" for part, label in
                       (("boot", "to user space"), ("work", "at work"), ("guest", "in all")))
     print(f"\n  guest: {times}; the run: {figures['seconds_total']} s\n")
@@ -47,3 +52,4 @@ def show_rotations(figures):
     for name in (key.removesuffix(".switches") for key in figures if key.endswith(".switches")):
         cells = (figures[f"{name}.{key}"] for key in columns)
         print(f"  {name.replace('_', ' '):<16}" + "".join(f"{'-' if cell is None else cell:>14}" for cell in cells))
+    _show_times(figures)
