@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 # For jobs that run tests/guests/vmx, a hypervisor of our own, as L1. After guest.sh.
 
-# hypervisor_run WORDS: run it with these words on its command line. With "marks" among them it says "@@mark NAME" now and
-# then: what KVM has counted for it is noted, as "NAME.kvm.COUNTER" and "NAME.vmmu.COUNTER", and it goes on. Status 0: it
-# says that it passed.
+# hypervisor_run WORDS [QEMU-ARGUMENT...]: run it with these words on its command line. With "marks" among them it says
+# "@@mark NAME" now and then: what KVM has counted for it is noted, as "NAME.kvm.COUNTER" and "NAME.vmmu.COUNTER", and
+# it goes on. Status 0: it says that it passed.
 hypervisor_run() {
     mkfifo /run/L1.in /run/L1.out
     # Opened both ways, a pipe does not wait for the other end.
     exec 5<> /run/L1.in 6<> /run/L1.out
     hypervisor_time started
-    hypervisor_qemu "$1" 2>&1 | while IFS= read -r line; do
+    hypervisor_qemu "$@" 2>&1 | while IFS= read -r line; do
         echo "$line"
         case $line in
         '@@mark '*)
@@ -34,9 +34,11 @@ hypervisor_run() {
 }
 
 hypervisor_qemu() {
+    words=$1
+    shift
     qemu-system-x86_64 -L /usr/share/qemu -accel kvm -cpu host -m 128 -nodefaults -display none -no-reboot \
         -device isa-debug-exit,iobase=0xf4,iosize=4 -debugcon stdio -serial pipe:/run/L1 \
-        -kernel /guest/hypervisor -append "$1" < /dev/null &
+        -kernel /guest/hypervisor -append "$words" "$@" < /dev/null &
     echo $! > /run/L1.pid
     wait $!
     echo "@@exit $?"
@@ -60,4 +62,20 @@ hypervisor_switches_are_free() {
         done
     done
     [ -z "$costly" ]
+}
+
+# hypervisor_run_disturbed WORDS: the same, while its memory is taken away all the time, and given back as it is touched:
+# to look for pages that were written since (soft-dirty) is to unmap all of them.
+hypervisor_run_disturbed() {
+    hypervisor_run "$1" &
+    runner=$!
+    disturbed=0
+    until [ -e /run/L1.pid ]; do sleep 0.1; done
+    read -r pid < /run/L1.pid
+    while echo 4 > /proc/$pid/clear_refs; do
+        disturbed=$((disturbed + 1))
+        sleep 0.1
+    done 2> /dev/null
+    echo "disturbed $disturbed times"
+    wait $runner && [ $disturbed -gt 20 ]
 }

@@ -15,6 +15,10 @@ class IntelHost(SeparateSlabs, BochsHost):
 JOBS = {
     # A hypervisor of our own as L1: its EPT and its L2s, and that contexts by turns cost L0 neither root nor fault.
     "hypervisor": "hypervisor_run marks && hypervisor_switches_are_free",
+    "hypervisor_disturbed": "hypervisor_run_disturbed 'random many share writes'",
+    # Without EPT there is none for L1, either.
+    "hypervisor ept=0": ". /selftests/selftests.sh\nvendor_parameters kvm_intel ept=0\n"
+                        "hypervisor_run 'marks legacy' && hypervisor_switches_are_free",
 }
 
 
