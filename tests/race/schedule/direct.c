@@ -15,6 +15,10 @@ static const struct machine_config ept_no_ad = {
 	.ept = true, .phys_bits = 46, .level = 4, .huge_level_max = 2, .root_cache = 4, .seed = 1,
 };
 
+static const struct machine_config no_cache = {
+	.phys_bits = 48, .level = 4, .huge_level_max = 2, .seed = 1,
+};
+
 /* --- What threads do ---------------------------------------------------------------------------- */
 
 static void read0(void) { scene_access(0, GFN, 0); }
@@ -39,7 +43,11 @@ static void with_slots_lock(void (*what)(void))
 	machine_mutex_unlock(&m.slots_lock);
 }
 
-static void collapse_in(void) { vmmu_collapse_slot(&m.vm, slot()); }
+static void collapse_in(void)
+{
+	if (slot())
+		vmmu_collapse_slot(&m.vm, slot());
+}
 static void collapse(void) { with_slots(collapse_in); }
 static void split_in(void) { vmmu_split_range(&m.vm, slot(), GFN, GFN + 1, 1); }
 static void split(void) { with_slots(split_in); }
@@ -72,21 +80,32 @@ static void move(void) { machine_change(&m, GFN, GFN + 1, MACHINE_MOVE, VMMU_YIE
 static void make_2m(void) { machine_change(&m, GFN, GFN + 1, MACHINE_MAKE_2M, VMMU_YIELD_NEVER); }
 static void copy_on_write(void) { machine_change(&m, GFN, GFN + 1, MACHINE_PROTECT, VMMU_YIELD_NEVER); }
 static void replace(void) { machine_replace(&m, GFN); }
-/* Nobody can write the frame unseen from then on. */
-static void track(void)
+/* No CPU holds the frame any more; @write: holds it writable. */
+static void check_tlbs(bool write)
 {
-	machine_track(&m, GFN, true);
 	for (unsigned int n = 0; n < m.vcpus; n++) {
 		struct machine_vcpu *c = m.vcpu[n];
 
 		machine_mutex_lock(MACHINE_LOCK_CPU, &c->cpu_lock);
 		for (unsigned int i = 0; i < CPU_TLB; i++)
-			if (c->tlb[i].root && c->tlb[i].write && GFN - c->tlb[i].gfn < vmmu_level_frames(c->tlb[i].level))
-				machine_bug("the frame is tracked, and a CPU can write it still");
+			if (c->tlb[i].root && (c->tlb[i].write || !write) &&
+			    GFN - c->tlb[i].gfn < vmmu_level_frames(c->tlb[i].level))
+				machine_bug("the frame is out of reach, and a CPU holds it still");
 		machine_mutex_unlock(&c->cpu_lock);
 	}
 }
-static void delete(void) { machine_slot_delete(&m, 0, 0); }
+
+static void track(void)
+{
+	machine_track(&m, GFN, true);
+	check_tlbs(true);
+}
+
+static void delete(void)
+{
+	machine_slot_delete(&m, 0, 0);
+	check_tlbs(false);
+}
 static void untrack(void) { machine_track(&m, GFN, false); }
 static void zap_near_in(void)
 {
@@ -144,9 +163,12 @@ static void logged_written(void) { logged(); touch(VMMU_PF_W); }
 static void logged_no_ad(void) { written_no_ad(); log_start(); touch(0); age_and_flush(); }
 static void logged_pml(void) { scene_begin(&ept_pml); touch(VMMU_PF_W); log_start(); }
 static void written_pml(void) { logged_pml(); touch(VMMU_PF_W); }
+/* The root that maps the frame is the first vCPU's alone, and nobody caches it. */
+static void alone(void) { scene_begin(&no_cache); look_nested1(); write0(); }
 static void large_empty(void) { empty(); make_2m(); }
 static void large(void) { large_empty(); touch(VMMU_PF_W); }
 static void large_logged(void) { large(); log_start(); }
+static void large_all_set(void) { large(); machine_log_start(&m, 0, 0, MACHINE_LOG_ALL_SET); }
 static void small_over_large(void) { large(); split(); }
 static void hole_over_large(void) { small_over_large(); zap_range(); }
 static void aged_small_over_large(void)
@@ -174,6 +196,7 @@ static const struct scene all[] = {
 	SCENE("fault, zap range", written, write0, zap_range),
 	SCENE("fault, zap range, empty", near_there, write0, zap_range),
 	SCENE("fault, fault, zap range", near_there, write0, write1, zap_range),
+	SCENE("zap near, zap all", two_written, zap_near, zap_fast),
 	SCENE("zap near, move, write", two_written, zap_near, move, write0),
 	SCENE("fault, move", near_there, write0, move),
 	SCENE("fault, move, mapped", written, write0, move),
@@ -187,6 +210,7 @@ static const struct scene all[] = {
 	SCENE("root switch, zap all", written, switch0, zap_fast),
 	SCENE("root switch by two", written, switch0, switch1),
 	SCENE("root switch by two, zap all", written, look_nested0, look_nested1, zap_fast),
+	SCENE("last reference to a root, zap all, move", alone, write0, zap_fast, move),
 	SCENE("zap all, zap all", written, zap_fast, zap_fast),
 	SCENE("fault, zap all, move", near_there, write0, zap_fast, move),
 	SCENE("fault, slot goes", written, write0, delete),
@@ -214,14 +238,17 @@ static const struct scene all[] = {
 	SCENE("fault, track", near_there, write0, track),
 	SCENE("fast fault, track", logged, write0, track),
 	SCENE("write, harvest, track", logged_written, write0, harvest, track),
+	SCENE("write, age, track", written_no_ad, write0, age, track),
 	SCENE("write, untrack", tracked, write0, untrack),
 	SCENE("split, write", large, split, write0),
 	SCENE("split, split", large, split, split),
 	SCENE("split, move", large, split, move),
+	SCENE("write of large, first harvest", large_all_set, write0, harvest),
 	SCENE("split by fault, harvest", large_logged, write0, harvest),
 	SCENE("split by two faults", large_logged, write0, write1_near),
 	SCENE("collapse, write", small_over_large, collapse, write0),
 	SCENE("collapse, fault", hole_over_large, collapse, write0),
+	SCENE("collapse, slot goes", small_over_large, collapse, delete),
 	SCENE("collapse, age", small_over_large, collapse, age),
 	SCENE("collapse, collapse", small_over_large, collapse, collapse),
 	SCENE("collapse, split", small_over_large, collapse, split),

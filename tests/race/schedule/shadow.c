@@ -73,7 +73,7 @@ static void read0(void) { access(0, AT(3), 0); }
 static void read1(void) { access(1, AT(3), 0); }
 static void write0(void) { access(0, AT(3), VMMU_PF_W); }
 static void write1(void) { access(1, AT(3), VMMU_PF_W); }
-static void write0_near(void) { access(0, AT(5), VMMU_PF_W); }
+static void write0_near(void) { access(0, AT(4), VMMU_PF_W); }
 static void read0_beside(void) { access(0, AT2(3), 0); }
 static void remap1(void) { store(1, IN(LAST, 3), OTHER << 12 | RW); }
 static void remap0(void) { store(0, IN(LAST, 3), OTHER << 12 | RW); }
@@ -103,6 +103,7 @@ static void flush_read1(void) { flush(1); read1(); }
 static void other_process0(void)
 {
 	machine_guest_load_cr3(m.vcpu[0], ROOT2 << 12, true);
+	access(0, AT(4), 0);
 	read0();
 }
 
@@ -287,6 +288,7 @@ static void judge(unsigned int vcpu, uint64_t address, uint64_t pf)
 /* Whoever flushes has what the tables say now. */
 static void shadow_check(void)
 {
+	struct audit words = { .m = &m, .words = true };
 	static const uint64_t addresses[] = { AT(3), AT(4), AT(5), AT2(3), IN(LAST, 16), IN(MIDDLE, 16) };
 
 	audit(&m);
@@ -298,6 +300,9 @@ static void shadow_check(void)
 	for (unsigned int i = 0; i < 2 * sizeof(addresses) / sizeof(addresses[0]); i++)
 		for (unsigned int n = 0; n < m.vcpus && m.vcpu[n]->v.current_context->shadow; n++)
 			judge(n, addresses[i / 2], i % 2 ? VMMU_PF_W : 0);
+	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m.slots_lock);
+	audit_walk(&words);
+	machine_mutex_unlock(&m.slots_lock);
 	scene_end();
 }
 
