@@ -2,7 +2,7 @@
 """Guest kernels of our own: how they are built, and with what parameters they are run."""
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bed import BedError, Job
@@ -47,9 +47,12 @@ RUNS = {run.name: run for run in (
     Run("guest-access32", "access", bits=32),
     Run("guest-modes", "modes"),
     Run("guest-modes32", "modes32", bits=32),
-    Run("guest-tables", "tables", cpus=2),
-    Run("guest-tables-long", "tables", "turns=100 rounds=5000 forks=500 tables=4000 switches=100000", cpus=2, memory=256,
+    Run("guest-mmio", "mmio"),
+    Run("guest-tables", "tables"),
+    Run("guest-tables-smp", "tables", "cpus", cpus=2),
+    Run("guest-tables-long", "tables", "turns=100 forks=500 tables=4000 switches=100000 steps=50000", memory=256,
         limit=1800, default=False),
+    Run("guest-tables-smp-long", "tables", "cpus rounds=2000", cpus=2, limit=1800, default=False),
     Run("guest-access-full", "access", append="full", limit=3600, default=False),
     Run("vmx", "vmx", limit=90, default=False),         # with L0's counters: bed/hypervisor.py
     Run("svm-rights", "svm", "rights short", needs="svm"),
@@ -88,18 +91,20 @@ def build_kernel(kernel, bits):
     return made
 
 
-def qemu_arguments(run, tcg_walks):
-    """What QEMU is told beside QEMU and the kernel's path, as shell text; tcg_walks as of guest_jobs()."""
-    append = f"{run.append} tcg" if tcg_walks else run.append
-    return f"-smp {run.cpus} -m {run.memory} -append '{append.strip()}' {run.options}".rstrip()
+def qemu_arguments(run, words):
+    """What QEMU is told beside QEMU and the kernel's path, as shell text; words as of guest_jobs()."""
+    append = f"{run.append} {words}".strip()
+    return f"-smp {run.cpus} -m {run.memory} -append '{append}' {run.options}".rstrip()
 
 
-def guest_jobs(tcg_walks, runs=None):
+def guest_jobs(words, cpus, runs=None):
     """The Jobs of these Runs, by default those of every suite.
 
-    tcg_walks: the guests' own tables are walked by QEMU's TCG, not by a KVM that shadows them; see lib/model.h.
+    words: more for the command line: "nested" under nested paging, "tcg" if TCG is what walks; see lib/model.h.
+    cpus: no guest gets more, since CPUs that wait for each other crawl if they share one of the host's.
     """
-    return [_job(run, tcg_walks) for run in runs or [run for run in RUNS.values() if run.default]]
+    runs = runs or [run for run in RUNS.values() if run.default]
+    return [_job(replace(run, cpus=min(run.cpus, cpus)), words) for run in runs]
 
 
 def pack_guests(image, jobs):
@@ -111,9 +116,9 @@ def pack_guests(image, jobs):
         image.add_qemu()
 
 
-def _job(run, tcg_walks):
+def _job(run, words):
     """One Job. QEMU's exit status tells the kernel's: 2 * status + 1."""
-    qemu = f"{QEMU} -kernel /guests/{run.kernel}-{run.bits} {qemu_arguments(run, tcg_walks)}\n"
+    qemu = f"{QEMU} -kernel /guests/{run.kernel}-{run.bits} {qemu_arguments(run, words)}\n"
     script = f"set -- {qemu}{SAMPLES.read_text()}" if run.samples else f"{qemu}status=$?\n"
     if run.needs:
         script = f"grep -qw {run.needs} /proc/cpuinfo || exit 4\n{script}"

@@ -14,6 +14,7 @@ from bed.places import BUILD, KVM_CHOICES, module_folders
 
 from .kernels import RUNS, build_kernel, guest_jobs, pack_guests, qemu_arguments
 
+WORDS = {"npt": "nested tcg", "ept": "nested"}
 BARE = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-nodefaults", "-display", "none", "-no-reboot",
         "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-debugcon", "stdio"]
 
@@ -45,8 +46,8 @@ def run_bare(runs):
     for run in runs:
         print(f"== {run.name}", flush=True)
         kernel = ["-kernel", str(build_kernel(run.kernel, run.bits))]
-        done = subprocess.run([*BARE, *kernel, *shlex.split(qemu_arguments(run, True))], stdin=subprocess.DEVNULL,
-                              timeout=run.limit, check=False)
+        command_line = ["timeout", str(run.limit), *BARE, *kernel, *shlex.split(qemu_arguments(run, WORDS["npt"]))]
+        done = subprocess.run(command_line, stdin=subprocess.DEVNULL, check=False)
         failed |= done.returncode not in (1, 5)
     return int(failed)
 
@@ -58,7 +59,7 @@ def run_in_host(runs, arguments):
     folder.mkdir(parents=True, exist_ok=True)
     image = Image()
     image.add_modules([mode.vendor], module_folders(arguments.kvm), mode.parameters)
-    jobs = guest_jobs(mode.name == "npt", runs)
+    jobs = guest_jobs(WORDS.get(mode.name, ""), 1 if mode.bochs else 2, runs)
     pack_guests(image, jobs)
     host = BochsHost() if mode.bochs else QemuHost(memory=1500, vendor=mode.vendor, accelerator="tcg")
     failed = False

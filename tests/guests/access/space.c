@@ -152,8 +152,12 @@ void space_apply(const struct paging *p)
 {
 	uptr cr4 = read_cr4() & ~(uptr)(CR4_SMEP | CR4_SMAP);
 
-	write_cr0((read_cr0() & ~(uptr)CR0_WP) | (p->wp ? CR0_WP : 0));
+	/* An A that TCG has set in a PDPTE is a reserved bit for KVM, which loads them with CR4. */
+	write_cr0(read_cr0() & ~(uptr)CR0_PG);
+	for (u32 i = 0; p->tcg && p->kind == PAE && i < 4; i++)
+		((u64 *)table[3])[i] &= ~(u64)PTE_A;
 	write_cr4(cr4 | (p->smep ? CR4_SMEP : 0) | (p->smap ? CR4_SMAP : 0));
+	write_cr0((read_cr0() & ~(uptr)CR0_WP) | CR0_PG | (p->wp ? CR0_WP : 0));
 	if (cpu_has_nx())
 		wrmsr(MSR_EFER, (rdmsr(MSR_EFER) & ~(u64)EFER_NXE) | (p->nxe ? EFER_NXE : 0));
 }

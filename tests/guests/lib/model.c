@@ -132,6 +132,8 @@ bool model_flags_right(const struct paging *p, int level, u64 before, u64 after,
 		return before == after || (p->tcg && (before | PTE_A) == after);
 	if (level < o.last)
 		return before == after;
+	if (o.fault && p->tcg && level == 3)
+		return (before | PTE_A) == (after | PTE_A);
 	if (o.fault)
 		return before == after || (level > o.last && (before | PTE_A) == after);
 	return after == (before | PTE_A | (level == o.last && a.write ? PTE_D : 0));

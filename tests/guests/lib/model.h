@@ -35,7 +35,8 @@ struct outcome {
 
 /*
  * True if the command line has "tcg": then the guest's tables are walked by QEMU's TCG itself, which leaves P out of
- * the error code where a bit is reserved, and sets A in PDPTEs.
+ * the error code where a bit is reserved, sets A in PDPTEs, and in an entry of a 1 GiB page before it looks at its
+ * rights.
  */
 bool tcg_walks(void);
 

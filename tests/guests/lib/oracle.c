@@ -102,11 +102,37 @@ struct paging paging_now(void)
 	return p;
 }
 
-static u64 load_entry(const struct paging *p, u64 table, uptr address, int level)
+static uptr entry_place(const struct paging *p, u64 table, uptr address, int level)
 {
 	if (p->kind == PT32)
-		return READ_ONCE(((u32 *)(uptr)table)[address >> (12 + 10 * (level - 1)) & 1023]);
-	return READ_ONCE(((u64 *)(uptr)table)[(u64)address >> (12 + 9 * (level - 1)) & 511]);
+		return table + 4 * (address >> (12 + 10 * (level - 1)) & 1023);
+	return table + 8 * ((u64)address >> (12 + 9 * (level - 1)) & 511);
+}
+
+static u64 load_entry(const struct paging *p, u64 table, uptr address, int level)
+{
+	uptr place = entry_place(p, table, address, level);
+
+	return p->kind == PT32 ? READ_ONCE(*(u32 *)place) : READ_ONCE(*(u64 *)place);
+}
+
+/* True if an entry serves at more than one level of this way. */
+static bool entry_serves_twice(const struct paging *p, uptr address, const u64 *entry)
+{
+	u64 mask = p->kind == PT32 ? 0xfffff000 : PTE_ADDRESS, table = read_cr3() & mask;
+	uptr place[LEVELS] = { 0 };
+
+	for (int level = p->top; level && p->kind == PT64; level--) {
+		place[level] = entry_place(p, table, address, level);
+		for (int above = p->top; above > level; above--) {
+			if (place[above] == place[level])
+				return true;
+		}
+		if (!(entry[level] & PTE_P) || (entry[level] & PTE_PS))
+			return false;
+		table = entry[level] & mask;
+	}
+	return false;
 }
 
 void entries_of(const struct paging *p, uptr address, u64 *entry)
@@ -117,6 +143,8 @@ void entries_of(const struct paging *p, uptr address, u64 *entry)
 	for (int level = p->top; level; level--) {
 		entry[level] = load_entry(p, table, address, level);
 		if (!(entry[level] & PTE_P) || model_is_leaf(p, level, entry[level]))
+			return;
+		if (p->kind == PT64 && (entry[level] & PTE_PS))		/* reserved: it leads nowhere */
 			return;
 		table = entry[level] & (p->kind == PT32 ? 0xfffff000 : PTE_ADDRESS);
 	}
@@ -184,7 +212,8 @@ bool oracle_access(const char *what, uptr address, struct access a)
 	}
 	if (done && !a.fetch && !memory_matches(what, &word, a, physical, before))
 		return false;
-	if (p.off)
+	/* An entry that serves at two levels of one way gets the flags of both: not told apart here. */
+	if (p.off || entry_serves_twice(&p, address, entry))
 		return true;
 	entries_of(&p, address, after);
 	for (int level = p.top; level >= o.last; level--) {

@@ -108,7 +108,7 @@ static void fill_own(void *arg)
 	uptr region = WINDOW + (2 + cpu) * LARGE_BYTES;
 
 	write_cr3((uptr)window.root);
-	for (u32 round = 0; round < rounds / 16 + 1; round++) {
+	for (u32 round = 0; round < rounds / 16 + 2; round++) {
 		for (u32 n = 0; n < SLOT; n += 3) {
 			u32 frame = 2048 + cpu * 1024 + (round * 7 + n) % 1024;
 			uptr at = region + n * PAGE_BYTES;
@@ -240,7 +240,7 @@ static void test_mended(void)
 
 void test_two_cpus(void)
 {
-	rounds = option_number("rounds", 100);
+	rounds = option_number("rounds", 25);
 	if (smp_start() == 1) {
 		report_skip("two CPUs", "there is one");
 		return;

@@ -189,7 +189,7 @@ static void test_switches(u32 switches)
 void test_storms(void)
 {
 	window_begin();
-	test_forks(option_number("forks", 40));
+	test_forks(option_number("forks", 20));
 	test_many_tables(option_number("tables", 1200));
 	window_begin();
 	test_switches(option_number("switches", 3000));

@@ -52,4 +52,5 @@ void test_writes(void);
 void test_shapes(void);
 void test_reuse(void);
 void test_storms(void);
+void test_random(void);
 void test_two_cpus(void);

@@ -307,7 +307,7 @@ static void test_upper(void)
 
 void test_writes(void)
 {
-	turns = option_number("turns", 12);
+	turns = option_number("turns", 8);
 	window_begin();
 	test_writer("mov to entries", write_plain, false);
 	test_writer("xchg to entries", write_exchange, false);
