@@ -21,6 +21,8 @@ SUITE = Suite(
     record="stock-npt1.tsv",
     checks={"surface": {}, "kvmgt": {}, "reload": {}},
     scenarios=tuple(SCENARIOS),
+    guests=("guest-*", "svm-*"),
+    guest_words="nested tcg",
     records_surface=True,
 )
 

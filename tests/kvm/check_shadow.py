@@ -15,6 +15,7 @@ SUITE = Suite(
     selftests="selftests-shadow.list",
     record="stock-npt0.tsv",
     scenarios=("pressure",),
+    guests=("guest-*",),
 )
 
 if __name__ == "__main__":

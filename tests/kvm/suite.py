@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
-"""KVM's selftests and our checks of the modules in one host, each beside what the distribution's KVM does."""
+"""KVM's selftests, checks of the modules and guest kernels in one host, beside what the distribution's KVM does."""
 import argparse
 import fnmatch
 from dataclasses import dataclass, field, replace
@@ -9,6 +9,8 @@ from typing import Callable
 from bed import Host, Image, run_jobs
 from bed.places import BUILD, KVM_CHOICES, kernel_release, module_folders
 from bed.scenarios import prepare_scenarios
+
+from tests.guests.kernels import guest_jobs, pack_guests
 
 from .checks import check_job, pack_checks, pack_kvmgt
 from .selftests import pack_selftests, read_stock, selftest_jobs, write_stock
@@ -43,6 +45,7 @@ class Suite:
     folder: holds the other files. selftests: which. record: what the distribution's KVM makes of them. checks: {name of
     a script in checks/: more arguments of check_job()}. variants: run last. scenarios: names in bed/scenarios/.
     jobs: {name: function of an image, that puts what the job needs into it and returns the Job}.
+    guests: patterns of names in tests/guests/kernels.py. guest_words, guest_cpus: as of guest_jobs().
     records_surface: the distribution's surface is recorded here.
     """
     command: str
@@ -55,6 +58,9 @@ class Suite:
     variants: tuple[Variant, ...] = ()
     scenarios: tuple[str, ...] = ()
     jobs: dict[str, Callable] = field(default_factory=dict)
+    guests: tuple[str, ...] = ()
+    guest_words: str = ""
+    guest_cpus: int = 2
     records_surface: bool = False
 
     def main(self):
@@ -80,12 +86,16 @@ class Suite:
         checks = [check_job(name, self.host.vendor, **more) for name, more in self.checks.items()]
         checks = [job for job in checks if fnmatch.fnmatch(job.name, only)]
         selftests = [job for job in selftest_jobs(self.folder / self.selftests) if fnmatch.fnmatch(job.name, only)]
+        guests = [job for job in guest_jobs(self.guest_words, self.guest_cpus) if fnmatch.fnmatch(job.name, only)
+                  and any(fnmatch.fnmatch(job.name, pattern) for pattern in self.guests)]
         variants = [job for variant in self.variants for job in self._variant_jobs(variant)
                     if fnmatch.fnmatch(job.name, only)]
         image = self._image(kvm, checks, [*selftests, *variants])
+        pack_guests(image, guests)
         scenarios = prepare_scenarios(fnmatch.filter(self.scenarios, only), image, work)
         more = [prepare(image) for name, prepare in self.jobs.items() if fnmatch.fnmatch(name, only)]
-        for outcome in run_jobs(self.host, image, [*checks, *selftests, *scenarios, *more, *variants], work):
+        jobs = [*checks, *guests, *selftests, *scenarios, *more, *variants]
+        for outcome in run_jobs(self.host, image, jobs, work):
             verdict.add(outcome, stock.get(outcome.job.name))
             if outcome.job.name == "surface" and outcome.ok:
                 verdict.add_list("surface, compared", surface_missing(surface_lines(outcome)))
