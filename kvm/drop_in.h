@@ -128,6 +128,7 @@ int vmmu_kvm_mapping_level(struct kvm *kvm, const struct kvm_memory_slot *slot, 
 bool vmmu_kvm_is_tracked(struct kvm *kvm, gfn_t gfn);
 
 /* trace.c */
+void vmmu_kvm_count_page(const struct vmmu_page *page, enum vmmu_page_event event);
 void vmmu_kvm_trace_page(const struct vmmu_page *page, int event);
 void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int event, u64 *sptep, u64 spte, int result);
 void vmmu_kvm_trace_spte(int space, gfn_t gfn, int level, u64 old, u64 new);

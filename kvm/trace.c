@@ -45,19 +45,32 @@ void vmmu_kvm_trace_page(const struct vmmu_page *page, int event)
 {
 	struct kvm_mmu_page sp;
 
-	if (!trace_kvm_mmu_get_page_enabled() && !trace_kvm_mmu_prepare_zap_page_enabled())
+	if (!trace_kvm_mmu_get_page_enabled() && !trace_kvm_mmu_prepare_zap_page_enabled() &&
+	    !trace_kvm_mmu_unsync_page_enabled() && !trace_kvm_mmu_sync_page_enabled())
 		return;
 	sp = (struct kvm_mmu_page){
 		.mmu_valid_gen = vmmu_to_kvm(page->vm)->arch.mmu_valid_gen,
 		.gfn = page->gfn,
 		.role = vmmu_kvm_role_word(page->role),
 		.root_count = READ_ONCE(page->root_refs),
+		.unsync = READ_ONCE(page->s.unsync),
 	};
 	sp.role.invalid = READ_ONCE(page->invalid);
-	if (event == VMMU_PAGE_ZAPPED)
-		trace_kvm_mmu_prepare_zap_page(&sp);
-	else
+	switch (event) {
+	case VMMU_PAGE_MADE:
+	case VMMU_PAGE_FOUND:
 		trace_kvm_mmu_get_page(&sp, event == VMMU_PAGE_MADE);
+		break;
+	case VMMU_PAGE_ZAPPED:
+		trace_kvm_mmu_prepare_zap_page(&sp);
+		break;
+	case VMMU_PAGE_UNSYNC:
+		trace_kvm_mmu_unsync_page(&sp);
+		break;
+	case VMMU_PAGE_SYNC:
+		trace_kvm_mmu_sync_page(&sp);
+		break;
+	}
 }
 
 void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int event, u64 *sptep, u64 spte, int result)

@@ -475,6 +475,7 @@ static inline void vmmu_host_trace_split(struct vmmu_vm *vm, vmmu_gfn_t gfn, uin
 
 static inline void vmmu_host_trace_page(struct vmmu_vm *vm, const struct vmmu_page *page, enum vmmu_page_event event)
 {
+	vmmu_kvm_count_page(page, event);
 	vmmu_kvm_trace_page(page, event);
 }
 

@@ -185,8 +185,10 @@ void vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most)
 	while (counter_read(&vm->count[VMMU_C_SHADOWS_NOW]) > most) {
 		vmmu_host_rcu_read_lock();
 		page = coldest(vm);
-		if (page)
+		if (page) {
+			vmmu_host_trace_page(vm, page, VMMU_PAGE_EVICTED);
 			vmmu_shadow_zap(page, &debt);
+		}
 		vmmu_host_rcu_read_unlock();
 		if (!page)
 			break;

@@ -129,10 +129,12 @@ static void batch_run(struct sync_batch *batch)
 		if (page->s.unsync) {
 			compare_entries(batch->mode, page, &debt);
 			/* Made writable again meanwhile: what was read is as fresh as this flush asks for, and it stays unsync. */
-			if (page->s.tracked)
+			if (page->s.tracked) {
 				page->s.unsync = false;
-			else if (page->s.rewritten)
+				vmmu_host_trace_page(batch->vm, page, VMMU_PAGE_SYNC);
+			} else if (page->s.rewritten) {
 				page->s.rewritten--;
+			}
 			count_vm(batch->vm, VMMU_C_SYNCED, 1);
 		}
 		vmmu_host_spin_unlock(&page->s.lock);

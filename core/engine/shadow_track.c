@@ -112,6 +112,8 @@ static bool unsync_page(struct vmmu_vcpu *v, struct vmmu_page *page)
 	if (page->s.tracked && !page->invalid) {
 		if (page->s.rewritten < 255)
 			page->s.rewritten++;
+		if (!page->s.unsync)
+			vmmu_host_trace_page(v->vm, page, VMMU_PAGE_UNSYNC);
 		page->s.unsync = true;
 		/* Before the first write can happen every root above knows. */
 		vmmu_shadow_mark_above(page);

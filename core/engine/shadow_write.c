@@ -57,7 +57,9 @@ static void page_written(struct vmmu_page *page, unsigned int offset, unsigned i
 {
 	unsigned int size = entry_bytes(page);
 
+	vmmu_host_trace_page(page->vm, page, VMMU_PAGE_WRITTEN);
 	if (is_odd_write(page, offset, bytes) || is_flooded(page)) {
+		vmmu_host_trace_page(page->vm, page, VMMU_PAGE_FLOODED);
 		vmmu_shadow_zap(page, debt);
 		count_vm(page->vm, VMMU_C_SHADOWS_FLOODED, 1);
 		return;
