@@ -227,6 +227,21 @@ static bool is_writable_anywhere(struct machine_vm *m, int space, uint64_t page)
 	return false;
 }
 
+/* Does the reverse map lead from @page of the host's to some leaf? Else nobody flushes when the page goes. */
+static bool is_found_by_host(struct machine_vm *m, uint64_t page)
+{
+	for (int n = 0; n < MACHINE_SPACES * MACHINE_SLOTS; n++) {
+		struct vmmu_slot *slot = machine_slot(m, n / MACHINE_SLOTS, n % MACHINE_SLOTS);
+
+		if (!slot || page < slot->page || page - slot->page >= slot->end - slot->start)
+			continue;
+		for (int level = 1; level <= VMMU_LEVEL_HUGE_MAX; level++)
+			if (slot->records->rmap[level - 1][machine_slot_block(slot, slot->start + (page - slot->page), level)])
+				return true;
+	}
+	return false;
+}
+
 /* A translation from tables that mirror a guest's: of which frame of the guest's is not to be seen in it. */
 static void check_mirrored(struct machine_vcpu *c, const struct cpu_translation *t, int space)
 {
@@ -239,6 +254,9 @@ static void check_mirrored(struct machine_vcpu *c, const struct cpu_translation 
 		if (!current)
 			machine_bug("a CPU holds address %#llx -> frame %#llx, which has gone",
 				    (unsigned long long)(t->gfn << VMMU_PAGE_SHIFT), (unsigned long long)(t->pfn + n));
+		if (!is_found_by_host(c->m, page))
+			machine_bug("a CPU holds address %#llx -> page %#llx of the host's, and no leaf is known that maps it",
+				    (unsigned long long)(t->gfn << VMMU_PAGE_SHIFT), (unsigned long long)page);
 		if (t->write && ((ram_flags(&c->m->ram, page) & RAM_COPY_ON_WRITE) ||
 				 !is_writable_anywhere(c->m, space, page)))
 			machine_bug("a CPU may write at address %#llx, page %#llx of the host's, and must not",

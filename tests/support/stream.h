@@ -229,6 +229,15 @@ static inline void stream_seed_step(struct stream *s)
 	s->m.yield_random = machine_random(&s->random) | 1;
 }
 
+/* What CPUs hold is looked at more often than all the tables. */
+static inline void stream_check_cpus(struct stream *s)
+{
+	machine_mutex_lock(MACHINE_LOCK_SLOTS, &s->m.slots_lock);
+	for (unsigned int i = 0; i < s->m.vcpus; i++)
+		machine_cpu_check(s->m.vcpu[i]);
+	machine_mutex_unlock(&s->m.slots_lock);
+}
+
 static inline unsigned long stream_follow(const struct stream_plan *plan)
 {
 	static struct stream s;
@@ -240,6 +249,8 @@ static inline unsigned long stream_follow(const struct stream_plan *plan)
 			stream_seed_step(&s);
 			stream_step(&s);
 		}
+		if (s.guests)
+			stream_check_cpus(&s);
 		/* What grows too large to be looked at goes. */
 		if (!(s.ops % plan->audit_every) && audit(&s.m).tables > 1500)
 			stream_zap_all_fast(&s);

@@ -198,6 +198,23 @@ static inline void stream_guest_switch(struct stream *s)
 	s->busy[i] = false;
 }
 
+/* As an operating system changes a mapping: the entry, INVLPG, the next access. */
+static inline void guest_remap(struct stream *s, struct machine_vcpu *c)
+{
+	unsigned int bytes = c->g.tables.kind == ORACLE_32BIT ? 4 : 8;
+	uint64_t addr = guest_addr_for(s, &c->g.tables), at, value;
+
+	if (!c->v.current_context->shadow || c->g.tables.kind == ORACLE_NO_PAGING)
+		return;
+	guest_access(s, c, addr, stream_one_in(s, 2) ? VMMU_PF_W : 0);
+	at = guest_entry_of(s, &c->g.tables, addr, 1);
+	value = guest_peek(s, at, bytes);
+	value ^= stream_one_in(s, 2) ? 1ull << (12 + stream_below(s, 4)) : 1ull << stream_below(s, 8);
+	guest_write(s, at, value, bytes);
+	machine_guest_invlpg(c, addr);
+	guest_access(s, c, addr, stream_one_in(s, 2) ? VMMU_PF_W : 0);
+}
+
 static inline void stream_guest_flush(struct stream *s)
 {
 	unsigned int i;
@@ -206,7 +223,9 @@ static inline void stream_guest_flush(struct stream *s)
 	if (!c)
 		return;
 	s->busy[i] = true;
-	if (stream_one_in(s, 4))
+	if (stream_one_in(s, 3))
+		guest_remap(s, c);
+	else if (stream_one_in(s, 4))
 		machine_guest_flush_all(c);
 	else if (stream_one_in(s, 3))
 		machine_guest_flush(c);

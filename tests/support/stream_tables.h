@@ -326,12 +326,11 @@ static inline void stream_guest_map(struct stream *s)
 		guest_map(s, &t, addr, gfn, level);
 }
 
-/* Where the tables of a vCPU keep an entry on the way to an address in use. 0: its tables are no memory. */
-static inline uint64_t guest_entry_in_use(struct stream *s, const struct oracle_tables *t)
+/* Where tables keep the entry on the way to @addr at level @stop, or the last one there is. */
+static inline uint64_t guest_entry_of(struct stream *s, const struct oracle_tables *t, uint64_t addr, int stop)
 {
 	unsigned int bits = t->kind == ORACLE_32BIT ? 10 : 9, bytes = t->kind == ORACLE_32BIT ? 4 : 8;
-	uint64_t addr = guest_addr_for(s, t), table = t->kind == ORACLE_PAE ? t->root & 0xffffffe0 : t->root & 0x000ffffffffff000;
-	int stop = stream_one_in(s, 3) ? 1 + (int)stream_below(s, (uint64_t)t->levels) : 1;
+	uint64_t table = t->kind == ORACLE_PAE ? t->root & 0xffffffe0 : t->root & 0x000ffffffffff000;
 
 	for (int level = t->levels;; level--) {
 		unsigned int entries = t->kind == ORACLE_PAE && level == 3 ? 4 : 1u << bits;
@@ -354,7 +353,8 @@ static inline void stream_guest_write(struct stream *s)
 	uint64_t value;
 
 	if (c->v.current_context->shadow && c->g.tables.kind != ORACLE_NO_PAGING && !stream_one_in(s, 3)) {
-		gpa = guest_entry_in_use(s, &c->g.tables);
+		gpa = guest_entry_of(s, &c->g.tables, guest_addr_for(s, &c->g.tables),
+				     stream_one_in(s, 3) ? 1 + (int)stream_below(s, (uint64_t)c->g.tables.levels) : 1);
 		bytes = c->g.tables.kind == ORACLE_32BIT ? 4 : 8;
 	}
 	value = guest_peek(s, gpa, bytes);
