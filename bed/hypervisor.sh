@@ -64,10 +64,10 @@ hypervisor_switches_are_free() {
     [ -z "$costly" ]
 }
 
-# hypervisor_run_disturbed WORDS: the same, while its memory is taken away all the time, and given back as it is touched:
-# to look for pages that were written since (soft-dirty) is to unmap all of them.
+# hypervisor_run_disturbed WORDS: the same with a quota of 256 shadow pages, while its memory is taken away all the time, and
+# given back as it is touched: to look for pages that were written since (soft-dirty) is to unmap all of them.
 hypervisor_run_disturbed() {
-    hypervisor_run "$1" &
+    hypervisor_run "$1" -machine kvm-shadow-mem=1048576 &
     runner=$!
     disturbed=0
     until [ -e /run/L1.pid ]; do sleep 0.1; done
