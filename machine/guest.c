@@ -132,12 +132,10 @@ static void switch_to(struct machine_vcpu *c, struct vmmu_context *x, union vmmu
 }
 
 /* L1 flushes what L2 runs on by its next VMRUN alone, where PAE's uppermost entries are read anew. */
-static bool reenter(struct machine_vcpu *c)
+static void reenter(struct machine_vcpu *c)
 {
-	if (!c->g.in_l2 || c->v.nested.mode.format != VMMU_FORMAT_NPT_PAE)
-		return false;
-	switch_to(c, &c->v.nested, c->v.nested.role, c->v.nested.pgd);
-	return true;
+	if (c->g.in_l2 && c->v.nested.mode.format == VMMU_FORMAT_NPT_PAE)
+		switch_to(c, &c->v.nested, c->v.nested.role, c->v.nested.pgd);
 }
 
 void machine_guest_ahead(struct machine_vcpu *c)
@@ -151,7 +149,8 @@ void machine_guest_flush(struct machine_vcpu *c)
 	uint64_t time = tick(c);
 
 	/* A root that is yet to be made is synced and flushed then. */
-	if (reenter(c) || !context(c)->root.page)
+	reenter(c);
+	if (!context(c)->root.page)
 		return;
 	machine_slots_read_lock(c->m);
 	vmmu_sync(&c->v, context(c));
@@ -184,8 +183,10 @@ void machine_guest_invlpg(struct machine_vcpu *c, uint64_t addr)
 	uint64_t time = tick(c), frame = machine_cpu_frame(c, addr);
 	bool cpu_first = machine_random_below(&c->random, 2);
 
-	if (reenter(c))
+	reenter(c);
+	if (!x->root.page)
 		return;
+	s = c->g.space;
 	if (cpu_first)
 		machine_cpu_flush(c, vmmu_root_hpa(x), frame, frame + 1);
 	machine_slots_read_lock(c->m);

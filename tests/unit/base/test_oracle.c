@@ -214,10 +214,58 @@ static void test_audit_of_shadow_pages(void **state)
 	end();
 }
 
+/* CR0.WP clear and SMAP: what AC lets the supervisor write is not open to it without AC. */
+static void test_smap_without_wp(void **state)
+{
+	const struct machine_regs regs = {
+		.cr0 = 1ull << 31, .cr4 = 1ull << 5 | 1ull << 21, .efer = 1ull << 10, .cr3 = TABLES << 12,
+	};
+
+	(void)state;
+	begin();
+	machine_store(&m, gpte_page(1), gpte_offset(1), DATA << 12 | 5, 8, true);
+	assert_true(machine_guest_set_regs(c, &regs, 0));
+	c->ac = true;
+	assert_int_equal(machine_access(c, ADDR, VMMU_PF_W, 10), MACHINE_ACCESS_EMULATED);
+	c->ac = false;
+	assert_int_equal(machine_access(c, ADDR, 0, 10), MACHINE_ACCESS_INJECTED);
+	assert_true(c->g.injected.error_code == 1);
+	end();
+}
+
+/* Under a CPU of five levels the root of L1's 4-level NPT is not that of a 5-level one at the same address. */
+static void test_levels_of_npt(void **state)
+{
+	const struct machine_config config = {
+		.phys_bits = 48, .level = 5, .huge_level_max = 3, .root_cache = 4, .seed = 3, .guest_phys_bits = 48,
+	};
+	const struct machine_regs four = { .cr0 = 1ull << 31, .cr4 = 1ull << 5, .efer = 1ull << 10 };
+	struct machine_regs five = four;
+	const struct machine_nested npt = { .root = TABLES << 12 };
+	vmmu_hpa_t root;
+
+	(void)state;
+	five.cr4 |= 1ull << 12;
+	machine_vm_init(&m, &config);
+	machine_slot_add(&m, 0, 0, 0x400, 0x400, 0x400, false);
+	m.vm.shadow_quota = 1000;
+	c = machine_vcpu_add(&m);
+	machine_guest_enter(c, &npt, &four, true);
+	assert_int_equal(machine_vcpu_load(c), VMMU_OK);
+	root = vmmu_root_hpa(&c->v.nested);
+	machine_guest_enter(c, &npt, &five, false);
+	assert_int_equal(machine_vcpu_load(c), VMMU_OK);
+	assert_true(vmmu_root_hpa(&c->v.nested) != root);
+	machine_guest_enter(c, &npt, &four, false);
+	assert_true(vmmu_root_hpa(&c->v.nested) == root);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_walk), cmocka_unit_test(test_soundness), cmocka_unit_test(test_audit_of_shadow_pages),
+		cmocka_unit_test(test_smap_without_wp), cmocka_unit_test(test_levels_of_npt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
