@@ -35,9 +35,8 @@ mkfifo answer.in answer.out
 read -r status < status
 
 # Differences of one sample to the next. With our KVM: while nothing changes, no root is built and nothing faults. Only
-# shown: more guests than the cache has roots, and roots that are never found again (PAE), or that the
-# hypervisor's own use of the tables takes away.
-awk -v shown='^(cold|alone|together|guests-32|host-tables|host-pae|host-mixed)' '
+# shown: more guests than the cache has roots, and roots that the hypervisor's own use of the tables takes away.
+awk -v shown='^(cold|alone|together|guests-32|host-tables)' '
 $2 == "sample" { name[$1] = $3; count[$1] = $4; last = $1 }
 $2 == "counter" { value[$1, $3] = $4; if (!($3 in known)) { known[$3] = 1; key[++keys] = $3 } }
 function made(i, k) { return value[i + 1, k] - value[i, k] }
