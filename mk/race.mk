@@ -49,3 +49,9 @@ schedule: $(BUILD)/race/schedule/schedule ## build what runs scenes step by step
 
 check-race: $(BUILD)/race/race $(BUILD)/race/schedule/schedule ## run threads against each other on a simulated machine
 	@tests/race/check.sh $(BUILD)/race/race $(RACE_SECONDS) $(BUILD)/race/schedule/schedule $(RACE_SCHEDULE_SECONDS)
+
+# --- Mutants: does each check notice what it is there to notice? ----------------------------------
+
+.PHONY: mutants
+mutants: ## take guarding lines of the core away, one at a time, and see a check fail; WORD= for some
+	@tests/mutants/run -f $(BUILD)/mutants $(WORD)

@@ -45,8 +45,10 @@ static void with_slots_lock(void (*what)(void))
 
 static void collapse_in(void)
 {
-	if (slot())
-		vmmu_collapse_slot(&m.vm, slot());
+	struct vmmu_slot *there = slot();
+
+	if (there)
+		vmmu_collapse_slot(&m.vm, there);
 }
 static void collapse(void) { with_slots(collapse_in); }
 static void split_in(void) { vmmu_split_range(&m.vm, slot(), GFN, GFN + 1, 1); }

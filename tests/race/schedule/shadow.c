@@ -381,6 +381,7 @@ static const struct scene all[] = {
 	SCENE("shadow: age, write of the table", written, age, remap1_flush),
 	SCENE("shadow: track, fault", window, track_data, write0),
 	SCENE("shadow: prefetch, write of the table", prefetching, read0, remap1_flush),
+	SCENE("shadow: prefetch near, move", prefetching, write0_near, move_data),
 	SCENE("shadow: prefetch, move", prefetching, read0, move_data),
 	SCENE("shadow: prefetch, track", prefetching, read0, track_data),
 	SCENE("shadow: PAE, fault, zap of the middle table", pae, unprotect_middle, write1),
