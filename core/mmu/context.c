@@ -72,6 +72,8 @@ static bool pins_too_many(const struct vmmu_vm *vm, const struct vmmu_root *root
 /* Remember the current root, the coldest one giving way if need be. */
 static void cache_current(struct vmmu_vcpu *v, struct vmmu_context *c)
 {
+	bool too_many;
+
 	if (!c->root.page)
 		return;
 	if (flag_load(&c->root.page->invalid)) {
@@ -79,15 +81,13 @@ static void cache_current(struct vmmu_vcpu *v, struct vmmu_context *c)
 		c->dropped_obsolete = true;
 		return;
 	}
-	if (!v->vm->params.root_cache) {
+	/* Asked once: other vCPUs change the answer. */
+	too_many = pins_too_many(v->vm, &c->root);
+	if (!v->vm->params.root_cache || (too_many && !c->cached)) {
 		root_drop(v, &c->root);
 		return;
 	}
-	if (pins_too_many(v->vm, &c->root) && !c->cached) {
-		root_drop(v, &c->root);
-		return;
-	}
-	if (c->cached < v->vm->params.root_cache && !pins_too_many(v->vm, &c->root))
+	if (c->cached < v->vm->params.root_cache && !too_many)
 		c->cached++;
 	else
 		root_drop(v, &c->cache[c->cached - 1]);
