@@ -12,7 +12,7 @@
  *             owed only where the caller of the whole walk flushes in the end (dirty log). A sync and an eviction do
  *             not yield.
  *  2 page     vmmu_page.s.lock, a spin lock of each shadow page: its entries come under it, and what they mirror. One
- *             at a time. A write fault of a direct table that makes a page unsync takes it without vm.
+ *             at a time.
  *  3 Bit locks, each in the word that it guards:
  *    bucket   of the index: chains change under it, look-ups take nothing. Nothing is taken inside.
  *    parents  vmmu_page.s.parents: the entries that point at a page, its `invalid`, and the marks about it in the
