@@ -166,7 +166,8 @@ static struct vmmu_page *coldest(struct vmmu_vm *vm)
 	for (node = vm->shadows.next; node != &vm->shadows && looked < 2 * VMMU_TABLE_ENTRIES; node = next, looked++) {
 		page = CONTAINER_OF(node, struct vmmu_page, s.all);
 		next = node->next;
-		if (!is_pinned(page) && !flag_load(&page->s.used))
+		/* One that another thread is zapping is as good as gone, and zapping it again would not bring it off the list. */
+		if (!flag_load(&page->invalid) && !is_pinned(page) && !flag_load(&page->s.used))
 			break;
 		flag_store(&page->s.used, false);
 		dlist_del(node);

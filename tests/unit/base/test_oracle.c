@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "../../support/audit.h"
 
@@ -261,11 +262,36 @@ static void test_levels_of_npt(void **state)
 	end();
 }
 
+/* A page that another thread is zapping is no page to evict: an eviction that waited for it went round for ever. */
+static void test_eviction_beside_a_zap(void **state)
+{
+	struct vmmu_page *going;
+	uint64_t before;
+
+	(void)state;
+	begin();
+	going = page_at(3);
+	before = vmmu_counter_read(&m.vm, VMMU_C_SHADOWS_NOW);
+	going->invalid = true;
+	alarm(20);
+	machine_slots_read_lock(&m);
+	machine_lock_shared(&m);
+	vmmu_shrink(&m.vm, before - 1);
+	machine_unlock_shared(&m);
+	machine_slots_read_unlock(&m);
+	alarm(0);
+	going->invalid = false;
+	assert_true(page_at(3) == going);
+	assert_int_equal(vmmu_counter_read(&m.vm, VMMU_C_SHADOWS_NOW), before - 1);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_walk), cmocka_unit_test(test_soundness), cmocka_unit_test(test_audit_of_shadow_pages),
 		cmocka_unit_test(test_smap_without_wp), cmocka_unit_test(test_levels_of_npt),
+		cmocka_unit_test(test_eviction_beside_a_zap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
