@@ -180,9 +180,12 @@ void machine_cpu_flush(struct machine_vcpu *c, uint64_t root, vmmu_gfn_t start, 
 
 void machine_flush(struct machine_vm *m, vmmu_gfn_t start, vmmu_gfn_t end)
 {
+	/* Translations of shadow pages are by other addresses than frames. */
+	bool all = machine_shadow_ready(m);
+
 	machine_count(&m->flushes);
 	for (unsigned int i = 0; i < m->vcpus; i++)
-		machine_cpu_flush(m->vcpu[i], 0, start, end);
+		machine_cpu_flush(m->vcpu[i], 0, all ? 0 : start, all ? ~0ull : end);
 }
 
 void machine_kick_obsolete_roots(struct machine_vm *m)

@@ -82,11 +82,7 @@ static inline void vmmu_host_flush_all(struct vmmu_vm *vm) { machine_flush(machi
 
 static inline void vmmu_host_flush_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end)
 {
-	/* Translations of shadow pages are by other addresses than frames. */
-	if (machine_shadow_ready(machine_of(vm)))
-		machine_flush(machine_of(vm), 0, ~0ull);
-	else
-		machine_flush(machine_of(vm), start, end);
+	machine_flush(machine_of(vm), start, end);
 }
 
 static inline void vmmu_host_kick_obsolete_roots(struct vmmu_vm *vm) { machine_kick_obsolete_roots(machine_of(vm)); }
