@@ -97,13 +97,13 @@ void kvm_mmu_new_pgd(struct kvm_vcpu *vcpu, gpa_t new_pgd)
 		vmmu_kvm_fault_ahead(vcpu);
 	kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
 	/*
-	 * The rest of KVM drops roots that the guest flushed while they were cached, as far as it sees them. Of those it
-	 * does not see none is trusted.
+	 * The rest of KVM drops roots that the guest flushed while they were cached, as far as it sees them. Those it does
+	 * not see are synced. That flushes what it takes away: beside that no CPU holds what our tables do not.
 	 */
-	if (vmmu_kvm_flush_on_reuse || (found == VMMU_SWITCH_HIT && c->shadow && c->hit_unseen)) {
+	if (vmmu_kvm_flush_on_reuse || (found == VMMU_SWITCH_HIT && c->shadow && c->hit_unseen))
 		kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
+	if (vmmu_kvm_flush_on_reuse)
 		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
-	}
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_new_pgd);
 
