@@ -21,8 +21,8 @@
  *             map, and the decision whether the frame may be mapped writable. Also held while a direct leaf is
  *             installed, once there can be shadow pages.
  *    None of the three is taken inside another.
- *  4 lists    vm->lists, a spin lock, a few instructions: the lists of roots, of vCPUs, of tables made for NX and of
- *             shadow pages. Nothing is taken inside.
+ *  4 lists    vm->lists, a spin lock, a few instructions: the lists of roots, parked ones too, of vCPUs, of tables made
+ *             for NX and of shadow pages. Nothing is taken inside.
  *
  * A flush may be paid inside page and rmap, never inside bucket, parents and lists.
  *

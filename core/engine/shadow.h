@@ -131,6 +131,32 @@ static inline void shadow_is_in_use(struct vmmu_page *page)
 	__atomic_store_n(&page->s.writes, 0, __ATOMIC_RELAXED);
 }
 
+/* --- Tables of a context's own (shadow_own.c) ------------------------------------------------ */
+
+/* What such tables are made for, from the root down: two trees with equal values are interchangeable. */
+struct vmmu_own_tree {
+	union vmmu_role role;		/* of the root */
+	vmmu_gfn_t gfn;			/* of the guest's table */
+	int lowest;			/* level of the lowest of them, whose entries follow; those above have one entry each */
+	unsigned int present;		/* bit i: entry i points at the page (child_gfn[i], child_role[i]) */
+	vmmu_gfn_t child_gfn[4];
+	union vmmu_role child_role[4];
+};
+
+/*
+ * No context remembers @root any more: keep it as it is, linked and kept true, until somebody wants the same tree or its
+ * memory. Takes over the context's reference; an invalid one is only put. Context: vm shared, rcu. Adds to @debt.
+ */
+void vmmu_own_park(struct vmmu_page *root, struct vmmu_flush *debt);
+/* A parked root of tree @t, with its reference; NULL if there is none. It has to be synced. Context: vm shared, rcu. */
+struct vmmu_page *vmmu_own_unpark(struct vmmu_vm *vm, const struct vmmu_own_tree *t);
+/* The root parked longest goes. Return: was there one? Context: vm any, rcu. */
+bool vmmu_own_drop_parked(struct vmmu_vm *vm, struct vmmu_flush *debt);
+/* @root and the tables of the context's own below it go. Context: vm any, rcu. */
+void vmmu_own_zap(struct vmmu_page *root, struct vmmu_flush *debt);
+/* A page that is being zapped cannot be parked any longer. Context: rcu. */
+void vmmu_own_forget(struct vmmu_page *page);
+
 /* --- Tracking (shadow_track.c) ------------------------------------------------------------ */
 
 /* The frame @page mirrors loses W everywhere and does not get it back while tracked. Context: locked. Adds to @debt. */

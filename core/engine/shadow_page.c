@@ -133,6 +133,8 @@ void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
 	lists_lock(vm);
 	dlist_del(&page->s.all);
 	lists_unlock(vm);
+	if (page->s.own)
+		vmmu_own_forget(page);
 	vmmu_nx_split_forget(page);
 	unlink_parents(page, debt);
 	drop_entries(page, debt);
@@ -178,20 +180,28 @@ static struct vmmu_page *coldest(struct vmmu_vm *vm)
 	return page;
 }
 
+static bool evict_coldest(struct vmmu_vm *vm, struct vmmu_flush *debt)
+{
+	struct vmmu_page *page = coldest(vm);
+
+	if (!page)
+		return false;
+	vmmu_host_trace_page(vm, page, VMMU_PAGE_EVICTED);
+	vmmu_shadow_zap(page, debt);
+	return true;
+}
+
 void vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most)
 {
 	struct vmmu_flush debt = flush_none(vm);
-	struct vmmu_page *page;
 
 	while (counter_read(&vm->count[VMMU_C_SHADOWS_NOW]) > most) {
+		bool found;
+
 		vmmu_host_rcu_read_lock();
-		page = coldest(vm);
-		if (page) {
-			vmmu_host_trace_page(vm, page, VMMU_PAGE_EVICTED);
-			vmmu_shadow_zap(page, &debt);
-		}
+		found = vmmu_own_drop_parked(vm, &debt) || evict_coldest(vm, &debt);
 		vmmu_host_rcu_read_unlock();
-		if (!page)
+		if (!found)
 			break;
 		count_vm(vm, VMMU_C_SHADOWS_EVICTED, 1);
 	}

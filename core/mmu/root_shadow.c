@@ -84,6 +84,27 @@ static bool pae_child(const struct vmmu_context *c, unsigned int i, vmmu_gfn_t *
 	}
 }
 
+/* What the context's own tables have to be. A guest in 32-bit modes, or without paging, has its four parts below level 3. */
+static struct vmmu_own_tree wanted_tree(const struct vmmu_context *c)
+{
+	struct vmmu_own_tree t = { .role = c->role, .gfn = gfn_of(c->pgd), .lowest = VMMU_LEVEL_1G };
+
+	if (c->mode.root_level < VMMU_LEVEL_512G) {
+		for (unsigned int i = 0; i < 4; i++)
+			t.present |= (unsigned int)pae_child(c, i, &t.child_gfn[i], &t.child_role[i]) << i;
+	} else {
+		/* A 4-level table of L1's under a CPU that walks five. */
+		t.lowest = c->mode.root_level + 1;
+		t.present = 1;
+		t.child_gfn[0] = t.gfn;
+		t.child_role[0] = c->role;
+	}
+	/* The level of a child is that of the lowest table less one, however many levels stand above. */
+	for (unsigned int i = 0; i < 4; i++)
+		t.child_role[i].level = ((unsigned int)t.lowest - 1) & 7;
+	return t;
+}
+
 static int link_child(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child)
 {
 	bool linked;
@@ -95,21 +116,17 @@ static int link_child(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int 
 	return linked ? VMMU_OK : VMMU_EAGAIN;
 }
 
-static int fill_pae(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_page *root)
+/* What the lowest of the context's own tables, @page, points at. */
+static int fill_lowest(struct vmmu_vcpu *v, const struct vmmu_own_tree *t, struct vmmu_page *page)
 {
 	int err = VMMU_OK;
 
 	for (unsigned int i = 0; i < 4 && !err; i++) {
-		union vmmu_role role;
-		vmmu_gfn_t gfn;
-
-		if (!pae_child(c, i, &gfn, &role))
+		if (!(t->present & 1u << i))
 			continue;
-		/* Its level is that of the root's table less one, however many levels stand above. */
-		role.level = VMMU_LEVEL_2M;
-		if (!vmmu_role_is_direct(role) && !is_memory(v, gfn))
+		if (!vmmu_role_is_direct(t->child_role[i]) && !is_memory(v, t->child_gfn[i]))
 			return VMMU_EFAULT;
-		err = link_child(v, root, i, vmmu_shadow_get(v, gfn, role));
+		err = link_child(v, page, i, vmmu_shadow_get(v, t->child_gfn[i], t->child_role[i]));
 	}
 	return err;
 }
@@ -144,21 +161,14 @@ static void list_own(struct vmmu_page *page)
 	lists_unlock(vm);
 }
 
-/* What the lowest of the context's own tables, @page, points at. */
-static int fill_lowest(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_page *page)
+/* The tables of the context's own and those below the lowest: they cannot be evicted while it remembers them. */
+static unsigned int tree_pins(const struct vmmu_own_tree *t)
 {
-	union vmmu_role role = c->role;
-
-	if (page->role.level == VMMU_LEVEL_1G)
-		return fill_pae(v, c, page);
-	/* A 4-level table of L1's under a CPU that walks five. */
-	role.level = (page->role.level - 1u) & 7;
-	if (!is_memory(v, gfn_of(c->pgd)))
-		return VMMU_EFAULT;
-	return link_child(v, page, 0, vmmu_shadow_get(v, gfn_of(c->pgd), role));
+	return t->role.level - (unsigned int)t->lowest + 1 + 4;
 }
 
-static int join_own(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_page **own, unsigned int count)
+static int join_own(struct vmmu_vcpu *v, struct vmmu_context *c, const struct vmmu_own_tree *t, struct vmmu_page **own,
+		    unsigned int count)
 {
 	struct vmmu_flush debt = flush_none(v->vm);
 	int err = VMMU_OK;
@@ -171,35 +181,52 @@ static int join_own(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_pag
 	for (unsigned int n = 0; n + 1 < count && !err; n++)
 		err = link_child(v, own[n], 0, own[n + 1]);
 	if (!err)
-		err = fill_lowest(v, c, own[count - 1]);
+		err = fill_lowest(v, t, own[count - 1]);
 	if (err) {
 		for (unsigned int n = 0; n < count; n++)
 			vmmu_shadow_zap(own[n], &debt);
 		vmmu_flush_pay(&debt);
 		vmmu_page_put(own[0]);
 	} else {
-		/* With the four tables below. */
-		take_root(c, own[0], count + 4);
+		take_root(c, own[0], tree_pins(t));
 	}
 	vmmu_host_rcu_read_unlock();
 	vmmu_host_unlock_shared(v->vm);
 	return err;
 }
 
-/* The CPU walks more levels than the guest's tables have, or needs PAE form: tables of the context's own come on top. */
-static int load_own(struct vmmu_vcpu *v, struct vmmu_context *c, int lowest, bool *built)
+static bool take_parked(struct vmmu_vcpu *v, struct vmmu_context *c, const struct vmmu_own_tree *t)
 {
+	struct vmmu_page *root;
+
+	vmmu_host_lock_shared(v->vm);
+	vmmu_host_rcu_read_lock();
+	root = vmmu_own_unpark(v->vm, t);
+	if (root)
+		take_root(c, root, tree_pins(t));
+	vmmu_host_rcu_read_unlock();
+	vmmu_host_unlock_shared(v->vm);
+	return root;
+}
+
+/* The CPU walks more levels than the guest's tables have, or needs PAE form: tables of the context's own come on top. */
+static int load_own(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
+{
+	struct vmmu_own_tree t = wanted_tree(c);
 	struct vmmu_page *own[VMMU_LEVEL_MAX] = { NULL };
 	unsigned int count = 0;
 
-	for (int level = c->role.level; level >= lowest; level--) {
+	*built = false;
+	if (take_parked(v, c, &t))
+		return VMMU_OK;
+	for (int level = c->role.level; level >= t.lowest; level--) {
 		own[count] = own_table(v, c, level);
 		if (!own[count])
 			goto out_of_memory;
 		count++;
 	}
 	*built = true;
-	return join_own(v, c, own, count);
+	return join_own(v, c, &t, own, count);
 
 out_of_memory:
 	while (count)
@@ -229,18 +256,10 @@ void vmmu_make_room(struct vmmu_vm *vm)
 void vmmu_own_root_drop(struct vmmu_vcpu *v, struct vmmu_page *root)
 {
 	struct vmmu_flush debt = flush_none(v->vm);
-	struct vmmu_page *page = root, *next;
 
 	vmmu_host_lock_shared(v->vm);
 	vmmu_host_rcu_read_lock();
-	vmmu_page_put(root);
-	for (; page && page->s.own; page = next) {
-		uint64_t spte = pte_load(&page->table[0]);
-
-		next = spte_is_table(spte, page->role.level) ?
-			vmmu_host_table_page(vmmu_host_table_at(spte_address(v->vm->fmt, spte))) : NULL;
-		vmmu_shadow_zap(page, &debt);
-	}
+	vmmu_own_park(root, &debt);
 	vmmu_flush_pay(&debt);
 	vmmu_host_rcu_read_unlock();
 	vmmu_host_unlock_shared(v->vm);
@@ -264,13 +283,8 @@ int vmmu_root_load_shadow(struct vmmu_vcpu *v, struct vmmu_context *c, bool *bui
 		vmmu_make_room(v->vm);
 		if (vmmu_pool_fill_shadow(v))
 			return VMMU_ENOMEM;
-		/* A guest in 32-bit modes, or without paging, has its four parts below a table of level 3. */
-		if (c->mode.root_level < VMMU_LEVEL_512G)
-			err = load_own(v, c, VMMU_LEVEL_1G, built);
-		else if (c->mode.root_level < (int)c->role.level)
-			err = load_own(v, c, c->mode.root_level + 1, built);
-		else
-			err = load_long(v, c, built);
+		err = c->mode.root_level < (int)c->role.level || c->mode.root_level < VMMU_LEVEL_512G ?
+			load_own(v, c, built) : load_long(v, c, built);
 	} while (err == VMMU_EAGAIN);
 	return err;
 }

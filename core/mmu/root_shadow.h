@@ -11,7 +11,7 @@
  */
 VMMU_MUST_CHECK int vmmu_root_load_shadow(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built);
 
-/* The context drops @root, a table of its own: nobody could find it again. Context: takes vm (shared). */
+/* The context drops @root, a table of its own, which is parked or goes. Context: takes vm (shared). */
 void vmmu_own_root_drop(struct vmmu_vcpu *v, struct vmmu_page *root);
 /* Evict shadow pages until a fault's worth of new ones fits the quota. Context: may sleep; takes vm (shared). */
 void vmmu_make_room(struct vmmu_vm *vm);

@@ -23,6 +23,7 @@ void vmmu_vm_init(struct vmmu_vm *vm)
 	dlist_init(&vm->nx_splits);
 	dlist_init(&vm->vcpus);
 	dlist_init(&vm->shadows);
+	dlist_init(&vm->parked);
 	if (!vm->shadow_quota)
 		vm->shadow_quota = ~0ull;
 	if (vm->params.root_cache > VMMU_ROOT_CACHE_MAX)

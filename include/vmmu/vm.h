@@ -89,6 +89,7 @@ struct vmmu_shadow {
 	uint16_t own_parents;		/* [parents' lock] entries of contexts' own tables that point here: part of a root in use */
 	bool own;			/* [const] a context's own table above what mirrors the guest's; not in the index */
 	bool low;			/* [const] such a root in PAE form: four entries, which the CPU keeps in registers */
+	bool parked;			/* [lock:vm->lists] such a root that no context remembers, in vm->parked */
 	bool used;			/* [atomic] found since the eviction hand passed */
 	uint8_t writes;			/* [atomic] emulated writes in a row, without a fault through the page */
 	uint8_t rewritten;		/* [lock] how often it became unsync again right after a sync */
@@ -109,7 +110,7 @@ struct vmmu_page {
 	bool held_by_vm;		/* [lock:vm->lists] direct roots: one of the references is the VM's own */
 	uint32_t root_refs;		/* [cas] one for being linked or findable, one for each context that has it as a root, one for each walker */
 	uint64_t *parent_entry;		/* [const] direct, not a root: the entry that links this table */
-	struct vmmu_list link;		/* [lock:vm->lists] roots: in vm->roots */
+	struct vmmu_list link;		/* [lock:vm->lists] direct roots: in vm->roots; a context's own that is parked: in vm->parked */
 	struct vmmu_list nx_link;	/* [lock:vm->lists] in vm->nx_splits */
 	struct vmmu_page *next_dead;	/* chain of removed pages that wait for their flush */
 	struct vmmu_vm *vm;		/* [const] */
@@ -153,6 +154,8 @@ struct vmmu_vm {
 	struct vmmu_list nx_splits;		/* [lock:lists] oldest first */
 	struct vmmu_list vcpus;			/* [lock:lists] */
 	struct vmmu_list shadows;		/* [lock:lists] every valid shadow page */
+	struct vmmu_list parked;		/* [lock:lists] roots of contexts' own tables that none remembers, oldest first */
+	unsigned int parked_count;		/* [lock:lists] */
 	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page; NULL until the first one is made */
 	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most */
 	uint64_t shadow_pins;			/* [atomic] shadow pages that may not be evicted, for contexts have them as roots */

@@ -101,7 +101,7 @@ static inline void audit_shadow_entries(struct audit *a, struct vmmu_page *page)
 
 static inline long audit_shadow_refs(const struct machine_vm *m, const struct vmmu_page *page)
 {
-	long refs = 1;
+	long refs = 1 + page->s.parked;
 
 	for (unsigned int i = 0; i < m->vcpus; i++)
 		refs += audit_refs_in(&m->vcpu[i]->v.l1, page) + audit_refs_in(&m->vcpu[i]->v.nested, page);
