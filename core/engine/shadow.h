@@ -21,6 +21,7 @@
 #include <vmmu/walk.h>
 #include "engine/flush.h"
 #include "page/entry_set.h"
+#include "page/page.h"
 
 /* --- Entries (shadow_entry.c) ------------------------------------------------------------- */
 
@@ -88,6 +89,16 @@ enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page
  */
 VMMU_MUST_CHECK bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child,
 				      uint64_t flushes);
+/* The same of a direct page, without a vCPU. Context: page's lock, vm any, rcu. */
+VMMU_MUST_CHECK bool vmmu_shadow_link_direct(struct vmmu_page *page, unsigned int i, struct vmmu_page *child,
+					     struct vmmu_stock *stock);
+/*
+ * Set absent entry @i of the direct @page, in @slot, to the leaf @value, which is one of the parts of a large leaf: without W
+ * where the frame is tracked. Return: false, and nothing changed, if the entry is not absent, if no such leaf may be there, or
+ * for want of a node. Context: page's lock, vm any, rcu.
+ */
+bool vmmu_shadow_set_part(struct vmmu_page *page, unsigned int i, struct vmmu_slot *slot, uint64_t value,
+			  struct vmmu_stock *stock);
 static inline uint64_t shadow_flushes(const struct vmmu_vm *vm)
 {
 	return __atomic_load_n(&vm->guest_flushes, __ATOMIC_SEQ_CST);
@@ -112,6 +123,11 @@ static inline bool huge_disallowed_anywhere(struct vmmu_vm *vm, vmmu_gfn_t gfn, 
  * has a page.
  */
 struct vmmu_page *vmmu_shadow_get(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmmu_role role);
+/*
+ * The direct page for (@gfn, @role): found, or made of *@spare, which is NULL then. Context: vm shared, rcu, no page's lock.
+ * Return: NULL if there is none and nothing to make it of.
+ */
+struct vmmu_page *vmmu_shadow_get_direct(struct vmmu_vm *vm, vmmu_gfn_t gfn, union vmmu_role role, struct vmmu_page **spare);
 /* Take @page out of everything. A root that is in use stays readable until its contexts drop it. Context: vm any, rcu, no page's lock. */
 void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt);
 /* A page that was made while vm->shadow_generation was below @generation, NULL if there is none. Context: rcu. */
@@ -226,8 +242,15 @@ uint64_t vmmu_leaf_cleaned(const struct vmmu_vm *vm, const uint64_t *entry, uint
 /* The same where the CPU logs by D, else W; larger leaves lose W. */
 uint64_t vmmu_leaf_logged_again(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
 uint64_t vmmu_leaf_aged(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
-/* Leaves of direct pages go, so that a large page can come. */
-uint64_t vmmu_leaf_collapsed(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
+/*
+ * Zapping (shadow_zap.c). Pages that mirror tables in @slot go, and leaves that map its frames. Context: vm shared, not rcu; no
+ * vCPU can look the slot up any more. What others have taken out may be theirs to flush and to finish.
+ */
+void vmmu_shadow_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot, void (*yield)(struct vmmu_vm *vm),
+			  struct vmmu_flush *debt);
+/* Leaves and MMIO entries of frames [@start, @end) go, whatever their address space. Context: vm excl, not rcu. */
+void vmmu_shadow_zap_frames(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end, void (*yield)(struct vmmu_vm *vm),
+			    struct vmmu_flush *debt);
 /* Is a leaf young? Context: vm any, not rcu. */
 bool vmmu_shadow_young(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t start, vmmu_gfn_t end);
 /* Was there ever a shadow page, so that reverse maps and track words mean something? */

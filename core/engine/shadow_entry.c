@@ -11,6 +11,7 @@
 #include "engine/change.h"
 #include "format/spte.h"
 #include "page/entry_set.h"
+#include "page/page.h"
 
 static struct vmmu_place place_of(struct vmmu_page *page, unsigned int i, vmmu_gfn_t gfn)
 {
@@ -185,12 +186,62 @@ enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page
 	return leaf_result(leaf, old, value);
 }
 
-bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child,
-		      uint64_t flushes)
+/* One node of @stock, in *@spare; NULL if it has none. */
+static void stock_take(struct vmmu_stock *stock, struct vmmu_entry_node **spare)
 {
+	*spare = stock->nodes;
+	if (!*spare)
+		return;
+	stock->nodes = stock->nodes->next;
+	stock->count--;
+}
+
+static void stock_give_back(struct vmmu_stock *stock, struct vmmu_entry_node *spare)
+{
+	if (!spare)
+		return;
+	spare->next = stock->nodes;
+	stock->nodes = spare;
+	stock->count++;
+}
+
+bool vmmu_shadow_set_part(struct vmmu_page *page, unsigned int i, struct vmmu_slot *slot, uint64_t value,
+			  struct vmmu_stock *stock)
+{
+	struct vmmu_vm *vm = page->vm;
+	int level = page->role.level;
+	vmmu_gfn_t gfn = leaf_gfn(page, i);
+	struct vmmu_place at = place_of(page, i, gfn);
+	vmmu_entry_set *set = vmmu_host_slot_rmap(slot, gfn, level);
+	struct vmmu_entry_node *spare;
+	bool fits;
+
+	stock_take(stock, &spare);
+	entry_set_lock(set);
+	fits = !pte_load(at.entry) && (spare || !vmmu_entry_set_needs_node(set)) &&
+	       (level == VMMU_LEVEL_4K || !huge_disallowed_anywhere(vm, gfn, level));
+	if (fits) {
+		if (level == VMMU_LEVEL_4K && is_tracked(vm, gfn))
+			value = spte_without_write_for_good(vm->fmt, value);
+		CHECK(vm, !vmmu_spte_reserved(vm->fmt, value, level));
+		pte_swap(at.entry, value);
+		vmmu_entry_set_add(set, at.entry, &spare);
+	}
+	entry_set_unlock(set);
+	stock_give_back(stock, spare);
+	if (fits)
+		vmmu_change_account(&at, 0, value);
+	return fits;
+}
+
+/* See vmmu_shadow_link(). May take a node from *@spare. */
+static bool link_entry(struct vmmu_page *page, unsigned int i, struct vmmu_page *child, uint64_t flushes,
+		       struct vmmu_entry_node **spare)
+{
+	struct vmmu_vm *vm = page->vm;
 	uint64_t *entry = &page->table[i];
-	uint64_t spte = page->s.low ? vmmu_spte_make_pdpte(v->vm->fmt, vmmu_host_table_hpa(child->table)) :
-		vmmu_spte_make_table(v->vm->fmt, vmmu_host_table_hpa(child->table), page->role.ad_off);
+	uint64_t spte = page->s.low ? vmmu_spte_make_pdpte(vm->fmt, vmmu_host_table_hpa(child->table)) :
+		vmmu_spte_make_table(vm->fmt, vmmu_host_table_hpa(child->table), page->role.ad_off);
 	bool valid;
 
 	entry_set_lock(&child->s.parents);
@@ -202,16 +253,37 @@ bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int 
 		 */
 		__atomic_fetch_or(&page->s.unsync_below[i / 64], 1ull << (i % 64), __ATOMIC_SEQ_CST);
 		vmmu_shadow_mark_above(page);
-		valid = flushes == shadow_flushes(v->vm);
+		valid = flushes == shadow_flushes(vm);
 	}
+	valid = valid && (*spare || !vmmu_entry_set_needs_node(&child->s.parents));
 	/* Before the child's lock goes: who makes something below unsync stops at a page that is known above. */
 	if (valid) {
-		vmmu_entry_set_add(&child->s.parents, entry, &v->pool.node[v->pool.nodes - 1]);
+		vmmu_entry_set_add(&child->s.parents, entry, spare);
 		child->s.own_parents += page->s.own;
 		pte_swap(entry, spte);
 	}
 	entry_set_unlock(&child->s.parents);
+	return valid;
+}
+
+bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child,
+		      uint64_t flushes)
+{
+	bool linked = link_entry(page, i, child, flushes, &v->pool.node[v->pool.nodes - 1]);
+
 	if (!v->pool.node[v->pool.nodes - 1])
 		v->pool.nodes--;
-	return valid;
+	return linked;
+}
+
+bool vmmu_shadow_link_direct(struct vmmu_page *page, unsigned int i, struct vmmu_page *child, struct vmmu_stock *stock)
+{
+	struct vmmu_entry_node *spare;
+	bool linked;
+
+	stock_take(stock, &spare);
+	/* Nothing below a direct page goes unsync. */
+	linked = link_entry(page, i, child, shadow_flushes(page->vm), &spare);
+	stock_give_back(stock, spare);
+	return linked;
 }

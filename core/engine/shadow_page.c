@@ -38,16 +38,14 @@ static void protect(struct vmmu_page *page)
 	vmmu_flush_pay(&debt);
 }
 
-static struct vmmu_page *shadow_make(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmmu_role role)
+/* Make @page known as (@gfn, @role). Return: @page, or the one that is known so already, and @page is the caller's still. */
+static struct vmmu_page *make_known(struct vmmu_vm *vm, struct vmmu_page *page, vmmu_gfn_t gfn, union vmmu_role role)
 {
-	struct vmmu_vm *vm = v->vm;
-	struct vmmu_page *page = vmmu_pool_take(v), *there;
+	struct vmmu_page *there;
 
 	vmmu_page_name(page, gfn, role, NULL);
 	page->s.generation = __atomic_load_n(&vm->shadow_generation, __ATOMIC_SEQ_CST);
 	page->shadow = true;
-	if (!vmmu_role_is_direct(role))
-		page->s.mirrored = vmmu_pool_take_mirror(v);
 	/* Whoever finds it may zap it at once, and counts it out then. */
 	count_vm(vm, VMMU_C_SHADOWS_NOW, 1);
 	vmmu_host_spin_lock(&page->s.lock);
@@ -56,7 +54,6 @@ static struct vmmu_page *shadow_make(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union 
 		vmmu_host_spin_unlock(&page->s.lock);
 		count_vm(vm, VMMU_C_SHADOWS_NOW, -1ull);
 		page->shadow = false;
-		vmmu_pool_give_back(v, page);
 		return there;
 	}
 	if (shadow_mirrors(page))
@@ -66,6 +63,30 @@ static struct vmmu_page *shadow_make(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union 
 	list_page(vm, page);
 	return page;
 }
+static struct vmmu_page *shadow_make(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmmu_role role)
+{
+	struct vmmu_page *page = vmmu_pool_take(v), *there;
+
+	if (!vmmu_role_is_direct(role))
+		page->s.mirrored = vmmu_pool_take_mirror(v);
+	there = make_known(v->vm, page, gfn, role);
+	if (there != page)
+		vmmu_pool_give_back(v, page);
+	return there;
+}
+
+struct vmmu_page *vmmu_shadow_get_direct(struct vmmu_vm *vm, vmmu_gfn_t gfn, union vmmu_role role, struct vmmu_page **spare)
+{
+	struct vmmu_page *page = vmmu_index_find(vm, gfn, role);
+
+	if (page || !*spare)
+		return page;
+	page = make_known(vm, *spare, gfn, role);
+	if (page == *spare)
+		*spare = NULL;
+	return page;
+}
+
 
 struct vmmu_page *vmmu_shadow_get(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmmu_role role)
 {

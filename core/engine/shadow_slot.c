@@ -132,13 +132,6 @@ uint64_t vmmu_leaf_aged(const struct vmmu_vm *vm, const uint64_t *entry, uint64_
 	return spte_is_accessed(vm->fmt, spte) ? vmmu_spte_without_accessed(vm->fmt, spte) : spte;
 }
 
-uint64_t vmmu_leaf_collapsed(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level)
-{
-	(void)vm, (void)level;
-	/* Only a guest's large page over small host pages can become large; a guest's small page stays what it is. */
-	return vmmu_role_is_direct(entry_page(entry)->role) ? 0 : spte;
-}
-
 bool vmmu_shadow_young(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t start, vmmu_gfn_t end)
 {
 	bool young = false;

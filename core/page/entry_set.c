@@ -101,6 +101,13 @@ unsigned int vmmu_entry_set_count(const vmmu_entry_set *set)
 	return n;
 }
 
+bool vmmu_entry_set_needs_node(const vmmu_entry_set *set)
+{
+	const struct vmmu_entry_node *head = set_nodes(set);
+
+	return head ? head->used == ENTRY_NODE_ENTRIES : set_single(set) != NULL;
+}
+
 uint64_t *vmmu_entry_set_first(const vmmu_entry_set *set, struct entry_set_iter *it)
 {
 	it->node = set_nodes(set);

@@ -41,6 +41,8 @@ bool vmmu_entry_set_remove(vmmu_entry_set *set, uint64_t *entry);
 /* Take any member out. Return: the entry, NULL from an empty set. Context: the set's lock. */
 uint64_t *vmmu_entry_set_pop(vmmu_entry_set *set);
 unsigned int vmmu_entry_set_count(const vmmu_entry_set *set);
+/* Would one more member take a node? Context: the set's lock; without it the answer may be old at once. */
+bool vmmu_entry_set_needs_node(const vmmu_entry_set *set);
 
 /* A walk over the members; the set does not change meanwhile. Context: the set's lock. */
 struct entry_set_iter {

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/count.h"
 #include "base/list.h"
+#include "page/entry_set.h"
 
 static struct vmmu_page *page_join(struct vmmu_vm *vm, struct vmmu_page *page, void *table)
 {
@@ -126,6 +127,34 @@ int vmmu_pool_fill_shadow(struct vmmu_vcpu *v)
 			return VMMU_ENOMEM;
 	}
 	return vmmu_pool_fill(v);
+}
+
+int vmmu_stock_fill(struct vmmu_vm *vm, struct vmmu_stock *stock, unsigned int nodes)
+{
+	if (!stock->page)
+		stock->page = vmmu_page_alloc(vm);
+	for (; stock->count < nodes; stock->count++) {
+		struct vmmu_entry_node *node = vmmu_host_node_alloc();
+
+		if (!node)
+			return VMMU_ENOMEM;
+		node->next = stock->nodes;
+		stock->nodes = node;
+	}
+	return stock->page ? VMMU_OK : VMMU_ENOMEM;
+}
+
+void vmmu_stock_free(struct vmmu_stock *stock)
+{
+	struct vmmu_entry_node *node;
+
+	if (stock->page)
+		vmmu_page_free(stock->page);
+	while ((node = stock->nodes)) {
+		stock->nodes = node->next;
+		vmmu_host_node_free(node);
+	}
+	*stock = (struct vmmu_stock){ .page = NULL };
 }
 
 uint64_t *vmmu_pool_take_mirror(struct vmmu_vcpu *v)

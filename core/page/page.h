@@ -16,6 +16,18 @@ void vmmu_page_free(struct vmmu_page *page);
 /* For a page that no CPU and no entry reaches any more, while walkers may still read it. Context: atomic. */
 void vmmu_page_free_after_grace(struct vmmu_page *page);
 
+/* What work without a vCPU uses up: made where memory can be waited for. */
+struct vmmu_stock {
+	struct vmmu_page *page;			/* NULL: none */
+	struct vmmu_entry_node *nodes;		/* chained by next */
+	unsigned int count;			/* of nodes */
+};
+
+/* Have a page, and @nodes nodes at least. Context: may sleep. Return: VMMU_OK, or VMMU_ENOMEM with what could be had. */
+VMMU_MUST_CHECK int vmmu_stock_fill(struct vmmu_vm *vm, struct vmmu_stock *stock, unsigned int nodes);
+/* Context: atomic. */
+void vmmu_stock_free(struct vmmu_stock *stock);
+
 /* Give @page its identity: before it is linked. */
 void vmmu_page_name(struct vmmu_page *page, vmmu_gfn_t gfn, union vmmu_role role, uint64_t *parent_entry);
 
