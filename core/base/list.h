@@ -24,6 +24,18 @@ static inline void dlist_add_tail(struct vmmu_list *head, struct vmmu_list *node
 	head->prev = node;
 }
 
+/* All nodes of @from go to the end of @head. */
+static inline void dlist_move_all(struct vmmu_list *head, struct vmmu_list *from)
+{
+	if (dlist_is_empty(from))
+		return;
+	from->next->prev = head->prev;
+	head->prev->next = from->next;
+	from->prev->next = head;
+	head->prev = from->prev;
+	dlist_init(from);
+}
+
 /* Unlinks @node; does nothing if it is not linked. */
 static inline void dlist_del(struct vmmu_list *node)
 {

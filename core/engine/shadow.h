@@ -130,10 +130,14 @@ struct vmmu_page *vmmu_shadow_get(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmm
 struct vmmu_page *vmmu_shadow_get_direct(struct vmmu_vm *vm, vmmu_gfn_t gfn, union vmmu_role role, struct vmmu_page **spare);
 /* Take @page out of everything. A root that is in use stays readable until its contexts drop it. Context: vm any, rcu, no page's lock. */
 void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt);
-/* A page that was made while vm->shadow_generation was below @generation, NULL if there is none. Context: rcu. */
-struct vmmu_page *vmmu_shadow_older(struct vmmu_vm *vm, uint64_t generation);
-/* Take pages out, coldest first, until no more than @most are left or none can go. Context: vm any, not rcu. */
-void vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most);
+/* All pages there are go on the list of those to be zapped; which of them is the next, NULL: none is left. Context: vm excl. */
+void vmmu_shadow_condemn_all(struct vmmu_vm *vm);
+struct vmmu_page *vmmu_shadow_condemned(struct vmmu_vm *vm);
+/*
+ * Take pages out, coldest first, until no more than @most are left or none can go. Context: vm shared, which is yielded; not
+ * rcu. Return: how many went.
+ */
+uint64_t vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most);
 
 /* Does @page mirror a guest table? */
 static inline bool shadow_mirrors(const struct vmmu_page *page)

@@ -44,7 +44,6 @@ static struct vmmu_page *make_known(struct vmmu_vm *vm, struct vmmu_page *page, 
 	struct vmmu_page *there;
 
 	vmmu_page_name(page, gfn, role, NULL);
-	page->s.generation = __atomic_load_n(&vm->shadow_generation, __ATOMIC_SEQ_CST);
 	page->shadow = true;
 	/* Whoever finds it may zap it at once, and counts it out then. */
 	count_vm(vm, VMMU_C_SHADOWS_NOW, 1);
@@ -63,6 +62,7 @@ static struct vmmu_page *make_known(struct vmmu_vm *vm, struct vmmu_page *page, 
 	list_page(vm, page);
 	return page;
 }
+
 static struct vmmu_page *shadow_make(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmmu_role role)
 {
 	struct vmmu_page *page = vmmu_pool_take(v), *there;
@@ -86,7 +86,6 @@ struct vmmu_page *vmmu_shadow_get_direct(struct vmmu_vm *vm, vmmu_gfn_t gfn, uni
 		*spare = NULL;
 	return page;
 }
-
 
 struct vmmu_page *vmmu_shadow_get(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmmu_role role)
 {
@@ -178,15 +177,14 @@ static bool is_pinned(const struct vmmu_page *page)
 	       __atomic_load_n(&page->s.own_parents, __ATOMIC_RELAXED);
 }
 
-/* The coldest page that may go; pages found since the hand last passed get another round. Context: rcu. */
-static struct vmmu_page *coldest(struct vmmu_vm *vm)
+/* The coldest of the next @looks pages that may go; pages found since the hand last passed get another round. Context: rcu. */
+static struct vmmu_page *coldest_of_next(struct vmmu_vm *vm, uint64_t looks)
 {
 	struct vmmu_page *page = NULL;
 	struct vmmu_list *node, *next;
-	unsigned int looked = 0;
 
 	lists_lock(vm);
-	for (node = vm->shadows.next; node != &vm->shadows && looked < 2 * VMMU_TABLE_ENTRIES; node = next, looked++) {
+	for (node = vm->shadows.next; node != &vm->shadows && looks; node = next, looks--) {
 		page = CONTAINER_OF(node, struct vmmu_page, s.all);
 		next = node->next;
 		/* One that another thread is zapping is as good as gone, and zapping it again would not bring it off the list. */
@@ -201,6 +199,22 @@ static struct vmmu_page *coldest(struct vmmu_vm *vm)
 	return page;
 }
 
+/* The coldest page of all, whatever it takes to find it; NULL if none may go. Context: rcu. */
+static struct vmmu_page *coldest(struct vmmu_vm *vm)
+{
+	/* The hand goes round twice at most: the first time it takes the marks away. */
+	uint64_t left = 2 * counter_read(&vm->count[VMMU_C_SHADOWS_NOW]);
+	struct vmmu_page *page = NULL;
+
+	while (!page && left) {
+		uint64_t looks = left < VMMU_TABLE_ENTRIES ? left : VMMU_TABLE_ENTRIES;
+
+		page = coldest_of_next(vm, looks);
+		left -= looks;
+	}
+	return page;
+}
+
 static bool evict_coldest(struct vmmu_vm *vm, struct vmmu_flush *debt)
 {
 	struct vmmu_page *page = coldest(vm);
@@ -212,31 +226,49 @@ static bool evict_coldest(struct vmmu_vm *vm, struct vmmu_flush *debt)
 	return true;
 }
 
-void vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most)
+static bool evict_one(struct vmmu_vm *vm, struct vmmu_flush *debt)
 {
-	struct vmmu_flush debt = flush_none(vm);
+	bool found;
 
-	while (counter_read(&vm->count[VMMU_C_SHADOWS_NOW]) > most) {
-		bool found;
-
-		vmmu_host_rcu_read_lock();
-		found = vmmu_own_drop_parked(vm, &debt) || evict_coldest(vm, &debt);
-		vmmu_host_rcu_read_unlock();
-		if (!found)
-			break;
-		count_vm(vm, VMMU_C_SHADOWS_EVICTED, 1);
-	}
-	vmmu_flush_pay(&debt);
+	vmmu_host_rcu_read_lock();
+	found = vmmu_own_drop_parked(vm, debt) || evict_coldest(vm, debt);
+	vmmu_host_rcu_read_unlock();
+	return found;
 }
 
-struct vmmu_page *vmmu_shadow_older(struct vmmu_vm *vm, uint64_t generation)
+uint64_t vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most)
+{
+	struct vmmu_flush debt = flush_none(vm);
+	uint64_t evicted = 0;
+
+	while (counter_read(&vm->count[VMMU_C_SHADOWS_NOW]) > most && evict_one(vm, &debt)) {
+		bool yields = vmmu_host_should_yield(vm);
+
+		count_vm(vm, VMMU_C_SHADOWS_EVICTED, 1);
+		/* What is evicted is free only once the flush is paid. */
+		if (++evicted % VMMU_TABLE_ENTRIES == 0 || yields)
+			vmmu_flush_pay(&debt);
+		if (yields)
+			vmmu_host_yield_shared(vm);
+	}
+	vmmu_flush_pay(&debt);
+	return evicted;
+}
+
+void vmmu_shadow_condemn_all(struct vmmu_vm *vm)
+{
+	lists_lock(vm);
+	dlist_move_all(&vm->condemned, &vm->shadows);
+	lists_unlock(vm);
+}
+
+struct vmmu_page *vmmu_shadow_condemned(struct vmmu_vm *vm)
 {
 	struct vmmu_page *page = NULL;
 
 	lists_lock(vm);
-	for (struct vmmu_list *node = vm->shadows.next; node != &vm->shadows && !page; node = node->next)
-		if (CONTAINER_OF(node, struct vmmu_page, s.all)->s.generation < generation)
-			page = CONTAINER_OF(node, struct vmmu_page, s.all);
+	if (!dlist_is_empty(&vm->condemned))
+		page = CONTAINER_OF(vm->condemned.next, struct vmmu_page, s.all);
 	lists_unlock(vm);
 	return page;
 }

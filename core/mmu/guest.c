@@ -53,10 +53,9 @@ void vmmu_invalidate_address(struct vmmu_vcpu *v, struct vmmu_context *c, uint64
 		invalidate_in(v, &c->cache[i], addr);
 }
 
-void vmmu_shrink(struct vmmu_vm *vm, uint64_t most)
+uint64_t vmmu_shrink(struct vmmu_vm *vm, uint64_t most)
 {
-	if (shadow_in_use(vm))
-		vmmu_shadow_evict(vm, most);
+	return shadow_in_use(vm) ? vmmu_shadow_evict(vm, most) : 0;
 }
 
 /*

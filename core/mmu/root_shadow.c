@@ -143,7 +143,6 @@ static struct vmmu_page *own_table(struct vmmu_vcpu *v, struct vmmu_context *c, 
 		return NULL;
 	role.level = (uint32_t)level & 7;
 	vmmu_page_name(page, gfn_of(c->pgd), role, NULL);
-	page->s.generation = __atomic_load_n(&v->vm->shadow_generation, __ATOMIC_SEQ_CST);
 	page->shadow = true;
 	page->s.own = true;
 	page->s.low = low;

@@ -24,6 +24,7 @@ void vmmu_vm_init(struct vmmu_vm *vm)
 	dlist_init(&vm->vcpus);
 	dlist_init(&vm->shadows);
 	dlist_init(&vm->parked);
+	dlist_init(&vm->condemned);
 	if (!vm->shadow_quota)
 		vm->shadow_quota = ~0ull;
 	if (vm->params.root_cache > VMMU_ROOT_CACHE_MAX)

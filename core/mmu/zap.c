@@ -10,13 +10,13 @@
 /* All shadow pages there are go, one after the other; not those that are made in a yield. */
 static void zap_shadows(struct vmmu_vm *vm, void (*yield)(struct vmmu_vm *vm))
 {
-	uint64_t until = __atomic_add_fetch(&vm->shadow_generation, 1, __ATOMIC_SEQ_CST);
 	struct vmmu_flush debt = flush_none(vm);
 	struct vmmu_page *page;
 
+	vmmu_shadow_condemn_all(vm);
 	do {
 		vmmu_host_rcu_read_lock();
-		page = vmmu_shadow_older(vm, until);
+		page = vmmu_shadow_condemned(vm);
 		if (page)
 			vmmu_shadow_zap(page, &debt);
 		vmmu_host_rcu_read_unlock();

@@ -92,8 +92,11 @@ void vmmu_nx_recover(struct vmmu_vm *vm, uint64_t count);
 
 /* --- Shadow pages ---------------------------------------------------------------------------- */
 
-/* Evict shadow pages, coldest first, until no more than @most are left. Context: vm shared. */
-void vmmu_shrink(struct vmmu_vm *vm, uint64_t most);
+/*
+ * Evict shadow pages, coldest first, until no more than @most are left or none can go. Context: vm shared, which is yielded,
+ * inside the slot read section. Return: how many went.
+ */
+uint64_t vmmu_shrink(struct vmmu_vm *vm, uint64_t most);
 /* The guest wrote @bytes at @gpa by an instruction the host carried out, and they are there. Context: takes vm (shared). */
 void vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes);
 /* Let go of the guest tables in frame @gfn, so that it can be written. Context: takes vm (shared). Return: were there any? */

@@ -79,8 +79,7 @@ struct vmmu_shadow {
 	vmmu_spinlock_t lock;		/* guards the entries and what they stand for: a leaf or a link comes and goes under it */
 	vmmu_entry_set parents;		/* [its own lock] entries that point here; none is added once the page is invalid */
 	struct vmmu_page *hash_next;	/* [lock:bucket, rcu] */
-	uint64_t generation;		/* [const] of the VM when the page was made */
-	struct vmmu_list all;		/* [lock:vm->lists] in vm->shadows, oldest first */
+	struct vmmu_list all;		/* [lock:vm->lists] in vm->shadows, or in vm->condemned */
 	uint64_t *mirrored;		/* for each leaf: frame << 4 | VMMU_ACC_* of the guest's entry; NULL for direct pages */
 	uint64_t unsync_below[VMMU_TABLE_ENTRIES / 64];	/* [cas] entries below which an unsync page may be */
 	bool known_above;		/* [parents' lock] every parent has this page's bit in unsync_below */
@@ -153,13 +152,13 @@ struct vmmu_vm {
 	struct vmmu_list roots;			/* [lock:lists] valid and invalid roots; who looks at one outside holds a reference */
 	struct vmmu_list nx_splits;		/* [lock:lists] oldest first */
 	struct vmmu_list vcpus;			/* [lock:lists] */
-	struct vmmu_list shadows;		/* [lock:lists] every valid shadow page */
+	struct vmmu_list shadows;		/* [lock:lists] every valid shadow page, in the order the eviction hand goes */
+	struct vmmu_list condemned;		/* [lock:lists] but for these, which a zap of everything takes out one by one */
 	struct vmmu_list parked;		/* [lock:lists] roots of contexts' own tables that none remembers, oldest first */
 	unsigned int parked_count;		/* [lock:lists] */
 	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page; NULL until the first one is made */
 	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most */
 	uint64_t shadow_pins;			/* [atomic] shadow pages that may not be evicted, for contexts have them as roots */
-	uint64_t shadow_generation;		/* [atomic] grows with each zap of all shadow pages */
 	uint64_t guest_flushes;			/* [atomic] syncs and invalidations of addresses the guest has asked for */
 	uint64_t count[VMMU_C_NR];		/* [atomic] what no vCPU's thread did, and what destroyed vCPUs had counted */
 };
