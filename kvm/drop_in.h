@@ -85,6 +85,10 @@ extern bool vmmu_kvm_mmio_caching_wanted;
 void vmmu_kvm_params_init(void);
 void vmmu_kvm_params_for_vm(struct vmmu_params *params);
 
+/* shrinker.c */
+int vmmu_kvm_shrinker_init(void);
+void vmmu_kvm_shrinker_exit(void);
+
 /* nx_recovery.c */
 void vmmu_kvm_nx_init(void);
 bool vmmu_kvm_nx_huge_pages(struct kvm *kvm);

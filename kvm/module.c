@@ -4,7 +4,6 @@
  * forgotten when it goes, since the next one may be the other vendor's.
  */
 #include <linux/kvm_host.h>
-#include <linux/shrinker.h>
 #include <vmmu/host.h>
 #include "page/entry_set.h"
 
@@ -41,23 +40,6 @@ void __init kvm_mmu_x86_module_init(void)
 	vmmu_kvm_params_init();
 }
 
-/* Direct tables need no shrinking: their size is bounded by the memory they map. The shrinker is KVM's by name. */
-static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
-{
-	return 0;
-}
-
-static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
-{
-	return SHRINK_STOP;
-}
-
-static struct shrinker mmu_shrinker = {
-	.count_objects = shrink_count,
-	.scan_objects = shrink_scan,
-	.seeks = DEFAULT_SEEKS * 10,
-};
-
 static void destroy_caches(void)
 {
 	kmem_cache_destroy(vmmu_kvm_page_cache);
@@ -86,7 +68,7 @@ int kvm_mmu_vendor_module_init(void)
 	err = create_caches();
 	if (err)
 		return err;
-	err = register_shrinker(&mmu_shrinker, "x86-mmu");
+	err = vmmu_kvm_shrinker_init();
 	if (err)
 		destroy_caches();
 	return err;
@@ -94,7 +76,7 @@ int kvm_mmu_vendor_module_init(void)
 
 void kvm_mmu_vendor_module_exit(void)
 {
-	unregister_shrinker(&mmu_shrinker);
+	vmmu_kvm_shrinker_exit();
 	destroy_caches();
 }
 
