@@ -42,26 +42,40 @@ static void zap_in_roots(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_g
 
 void vmmu_zap_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end)
 {
+	struct vmmu_flush debt = flush_none(vm);
+
 	vmmu_host_assert_locked_excl(vm);
 	zap_in_roots(vm, -1, start, end, vmmu_host_yield_excl);
-	zap_shadows(vm, vmmu_host_yield_excl);
+	if (shadow_in_use(vm))
+		vmmu_shadow_zap_frames(vm, start, end, vmmu_host_yield_excl, &debt);
+	vmmu_flush_pay(&debt);
 }
 
 void vmmu_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 {
+	struct vmmu_flush debt = flush_none(vm);
+	struct vmmu_slot *there;
+
 	vmmu_host_lock_shared(vm);
 	zap_in_roots(vm, vmmu_host_slot_space(slot), vmmu_host_slot_start(slot), vmmu_host_slot_end(slot),
 		     vmmu_host_yield_shared);
+	/* The slot as it is looked up has the words that count, also if they were made while it was on its way out. */
+	there = shadow_in_use(vm) ? vmmu_host_slot(vm, vmmu_host_slot_space(slot), vmmu_host_slot_start(slot)) : NULL;
+	if (there)
+		vmmu_shadow_zap_slot(vm, there, vmmu_host_yield_shared, &debt);
+	vmmu_flush_pay(&debt);
 	/* Whoever else holds the lock shared may have taken a table out already, and not have paid for it yet. */
 	vmmu_host_flush_range(vm, vmmu_host_slot_start(slot), vmmu_host_slot_end(slot));
 	count_vm(vm, VMMU_C_FLUSHES, 1);
 	vmmu_host_unlock_shared(vm);
 	if (!shadow_in_use(vm))
 		return;
-	/* Guest tables may lie in the slot, and pages that mirror them keep words of the slot counted. */
+	/*
+	 * Whoever else holds the lock shared may be about to take out a page, and look up the slot whose words count it: let them
+	 * end before the slot can be looked up no more.
+	 */
 	vmmu_host_lock_excl(vm);
 	count_vm(vm, VMMU_C_LOCK_EXCL, 1);
-	zap_shadows(vm, vmmu_host_yield_excl);
 	vmmu_host_unlock_excl(vm);
 }
 

@@ -4,17 +4,15 @@
 #include <vmmu/host.h>
 #include "base/atomic.h"
 
-#define INDEX_BUCKETS_LG2 12
-
 /* A chain's head; bit 0 is its lock. */
 struct vmmu_index {
-	uintptr_t bucket[1 << INDEX_BUCKETS_LG2];
+	uintptr_t bucket[VMMU_INDEX_BUCKETS];
 };
 
 static uintptr_t *bucket_of(struct vmmu_index *index, vmmu_gfn_t gfn)
 {
 	/* Fibonacci hashing: neighbouring frames spread over the buckets. */
-	return &index->bucket[(gfn * 0x9e3779b97f4a7c15ull) >> (64 - INDEX_BUCKETS_LG2)];
+	return &index->bucket[(gfn * 0x9e3779b97f4a7c15ull) >> (64 - VMMU_INDEX_BUCKETS_LG2)];
 }
 
 static struct vmmu_page *bucket_head(const uintptr_t *bucket)
@@ -119,4 +117,21 @@ void vmmu_index_remove(struct vmmu_vm *vm, struct vmmu_page *page)
 			__atomic_store_n(&at->s.hash_next, chain_next(page), __ATOMIC_RELEASE);
 	}
 	vmmu_host_bit_unlock(bucket, 0);
+}
+
+static struct vmmu_page *any_valid(struct vmmu_page *page)
+{
+	while (page && flag_load(&page->invalid))
+		page = chain_next(page);
+	return page;
+}
+
+struct vmmu_page *vmmu_index_bucket_first(struct vmmu_vm *vm, unsigned int n)
+{
+	return any_valid(bucket_head(&vm->index->bucket[n]));
+}
+
+struct vmmu_page *vmmu_index_bucket_next(struct vmmu_page *page)
+{
+	return any_valid(chain_next(page));
 }

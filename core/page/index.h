@@ -5,6 +5,9 @@
 
 #include <vmmu/vm.h>
 
+#define VMMU_INDEX_BUCKETS_LG2	12
+#define VMMU_INDEX_BUCKETS	(1u << VMMU_INDEX_BUCKETS_LG2)
+
 /* Make the index of @vm if there is none. Context: may sleep. Return: VMMU_OK or VMMU_ENOMEM. */
 VMMU_MUST_CHECK int vmmu_index_prepare(struct vmmu_vm *vm);
 void vmmu_index_destroy(struct vmmu_vm *vm);
@@ -19,5 +22,9 @@ void vmmu_index_remove(struct vmmu_vm *vm, struct vmmu_page *page);
 /* The pages that mirror @gfn, valid ones only, one after the other. Context: rcu. */
 struct vmmu_page *vmmu_index_first(struct vmmu_vm *vm, vmmu_gfn_t gfn);
 struct vmmu_page *vmmu_index_next(struct vmmu_page *page);
+
+/* The valid pages of bucket @n, below VMMU_INDEX_BUCKETS, direct ones too, one after the other. Context: rcu; there is an index. */
+struct vmmu_page *vmmu_index_bucket_first(struct vmmu_vm *vm, unsigned int n);
+struct vmmu_page *vmmu_index_bucket_next(struct vmmu_page *page);
 
 #endif

@@ -43,8 +43,9 @@ bool vmmu_test_young_range(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu
  */
 void vmmu_zap_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end);
 /*
- * The slot goes, or moves: on return no entry and no TLB refers to its frames. Roots stay. Context: takes vm
- * (shared); no vCPU can look the slot up any more.
+ * The slot goes, or moves: on return no entry and no TLB refers to its frames, and no page mirrors a table in them. Roots
+ * stay, but for those that are such a table. Context: takes vm (shared, then exclusive for a moment); no vCPU can look the
+ * slot up any more.
  */
 void vmmu_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot);
 /*
