@@ -5,12 +5,12 @@
  *
  *  1 vm       The host's reader-writer lock of a VM (kvm->mmu_lock).
  *             Shared: faults, root look-up and build, guest writes, syncs, eviction, write protection, cleaning,
- *             splitting, collapsing, NX recovery.
- *             Exclusive: host invalidation, marking roots invalid, zap-all, a slot that goes while there are shadow
- *             pages, write tracking for somebody outside.
+ *             splitting, collapsing, NX recovery, a slot that goes.
+ *             Exclusive: host invalidation, marking roots invalid, zap-all, write tracking for somebody outside; for a
+ *             moment only, to wait for shared holders: before the first shadow page, and behind a slot that goes.
  *             What walks a range for long yields between entries; never inside an RCU read section, and with a flush
- *             owed only where the caller of the whole walk flushes in the end (dirty log). A sync and an eviction do
- *             not yield.
+ *             owed only where the caller of the whole walk flushes in the end (dirty log). A sync of a root yields
+ *             between batches of pages, an eviction between pages; a sync inside a fault does not.
  *  2 page     vmmu_page.s.lock, a spin lock of each shadow page: its entries come under it, and what they mirror. One
  *             at a time.
  *  3 Bit locks, each in the word that it guards:

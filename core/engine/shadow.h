@@ -198,6 +198,11 @@ void vmmu_shadow_mark_above(struct vmmu_page *page);
 VMMU_MUST_CHECK bool vmmu_shadow_flush_begins(struct vmmu_vm *vm, const struct vmmu_page *root);
 /* Bring all that is unsync at or below @page up to date with the guest's tables. Context: vm shared, no page's lock. */
 void vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page);
+/*
+ * The same of a root to which the caller has a reference, after vmmu_shadow_flush_begins(); the lock is yielded. Context: vm
+ * shared, not rcu.
+ */
+void vmmu_shadow_sync_root(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *root);
 /* Rights and frame that guest entry @gpte of a @level table in @mode gives a leaf, as a mirror word; 0 if it gives none. */
 uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte);
 /* Read the guest entry behind entry @i. Return: false if it cannot be read now. Context: atomic. */

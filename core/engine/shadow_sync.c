@@ -101,6 +101,9 @@ static void compare_entries(const struct vmmu_mode *mode, struct vmmu_page *page
 struct sync_batch {
 	struct vmmu_vm *vm;
 	const struct vmmu_mode *mode;
+	bool for_flush;			/* of the guest's, which was counted before; the VM's lock may be yielded */
+	uint64_t since;			/* flushes counted by then */
+	bool stop;			/* somebody waits: come out, and begin again */
 	unsigned int count;
 	struct vmmu_page *page[BATCH];
 };
@@ -108,6 +111,7 @@ struct sync_batch {
 static void batch_run(struct sync_batch *batch)
 {
 	struct vmmu_flush debt = flush_none(batch->vm);
+	uint64_t flushes = shadow_flushes(batch->vm);
 
 	for (unsigned int n = 0; n < batch->count; n++) {
 		struct vmmu_page *page = batch->page[n];
@@ -140,7 +144,20 @@ static void batch_run(struct sync_batch *batch)
 		vmmu_host_spin_unlock(&page->s.lock);
 	}
 	vmmu_flush_pay(&debt);
+	for (unsigned int n = 0; n < batch->count; n++)
+		__atomic_store_n(&batch->page[n]->s.compared, flushes, __ATOMIC_RELEASE);
+	if (batch->count && batch->for_flush && vmmu_host_should_yield(batch->vm))
+		batch->stop = true;
 	batch->count = 0;
+}
+
+/*
+ * Was @page compared with the guest's table after the flush, by whomever? Then it does for this flush as well, even if it stays
+ * unsync: so a sync that has begun again gets on, whatever is written meanwhile. A new way to a page wants it compared now.
+ */
+static bool is_compared(const struct sync_batch *batch, const struct vmmu_page *page)
+{
+	return batch->for_flush && __atomic_load_n(&page->s.compared, __ATOMIC_ACQUIRE) >= batch->since;
 }
 
 static bool nothing_below(const struct vmmu_page *page)
@@ -202,7 +219,7 @@ static void sync_children(struct sync_batch *batch, struct vmmu_page *page, bool
 	for (unsigned int n = 0; n < VMMU_TABLE_ENTRIES / 64; n++) {
 		uint64_t bits = __atomic_load_n(&page->s.unsync_below[n], __ATOMIC_ACQUIRE);
 
-		for (; bits; bits &= bits - 1) {
+		for (; bits && (take_marks_away || !batch->stop); bits &= bits - 1) {
 			unsigned int i = n * 64 + (unsigned int)__builtin_ctzll(bits);
 			struct vmmu_page *child = marked_child(page, i);
 
@@ -222,6 +239,8 @@ static void sync_children(struct sync_batch *batch, struct vmmu_page *page, bool
 static void sync_below(struct sync_batch *batch, struct vmmu_page *page)
 {
 	if (page->role.level == VMMU_LEVEL_4K) {
+		if (is_compared(batch, page))
+			return;
 		if (batch->count == BATCH)
 			batch_run(batch);
 		batch->page[batch->count++] = page;
@@ -232,16 +251,38 @@ static void sync_below(struct sync_batch *batch, struct vmmu_page *page)
 	sync_children(batch, page, true);
 }
 
+/* Context: rcu. */
+static void sync_all_below(struct sync_batch *batch, struct vmmu_page *page)
+{
+	batch->stop = false;
+	if (page->role.level == VMMU_LEVEL_4K || !nothing_below(page)) {
+		sync_below(batch, page);
+		batch_run(batch);
+	}
+}
+
 void vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page)
 {
 	struct sync_batch batch = { .vm = vm, .mode = mode };
 
 	vmmu_host_rcu_read_lock();
-	if (page->role.level == VMMU_LEVEL_4K || !nothing_below(page)) {
-		sync_below(&batch, page);
-		batch_run(&batch);
-	}
+	sync_all_below(&batch, page);
 	vmmu_host_rcu_read_unlock();
+}
+
+void vmmu_shadow_sync_root(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *root)
+{
+	struct sync_batch batch = { .vm = vm, .mode = mode, .for_flush = true, .since = shadow_flushes(vm) };
+
+	for (;;) {
+		vmmu_host_rcu_read_lock();
+		sync_all_below(&batch, root);
+		vmmu_host_rcu_read_unlock();
+		/* Of a root that was zapped meanwhile nothing is left to be used. */
+		if (!batch.stop || flag_load(&root->invalid))
+			return;
+		vmmu_host_yield_shared(vm);
+	}
 }
 
 bool vmmu_shadow_flush_begins(struct vmmu_vm *vm, const struct vmmu_page *root)

@@ -18,7 +18,7 @@ static void sync_root(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_r
 		return;
 	}
 	vmmu_host_lock_shared(v->vm);
-	vmmu_shadow_sync_page(v->vm, &c->mode, root->page);
+	vmmu_shadow_sync_root(v->vm, &c->mode, root->page);
 	vmmu_host_unlock_shared(v->vm);
 }
 
