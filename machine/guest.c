@@ -398,21 +398,28 @@ struct oracle_now machine_guest_now(struct machine_vcpu *c, uint64_t addr, uint6
 	return oracle_walk(c->m->oracle, &c->g.tables, addr, &a);
 }
 
+/* While slots come and go the oracle knows nothing; asked again, it has not begun to in the middle of an answer. */
+static bool is_judged(const struct machine_vcpu *c)
+{
+	return c->m->oracle && c->g.space && !c->g.space->unknown &&
+	       !__atomic_load_n(&c->m->slots_changing, __ATOMIC_RELAXED);
+}
+
 void machine_guest_check(struct machine_vcpu *c, uint64_t addr, uint64_t pf, uint64_t page)
 {
 	struct oracle_access a = machine_guest_access(c, pf);
 	struct guest_space *s = c->g.space;
 
-	if (!c->m->oracle || !s || s->unknown || __atomic_load_n(&c->m->slots_changing, __ATOMIC_RELAXED))
+	if (!is_judged(c))
 		return;
-	if (!oracle_allows(c->m->oracle, &c->g.tables, addr, &a, page, since(s, addr))) {
+	if (!oracle_allows(c->m->oracle, &c->g.tables, addr, &a, page, since(s, addr)) && is_judged(c)) {
 		oracle_explain(c->m->oracle, &c->g.tables, addr, since(s, addr));
 		machine_bug("a CPU reaches page %#llx of the host's at %#llx, access %#llx%s%s%s, which the guest's %s tables do not give",
 			    (unsigned long long)page, (unsigned long long)addr, (unsigned long long)pf, c->g.tables.wp ? " WP" : "",
 			    c->g.tables.smap ? c->ac ? " SMAP and AC" : " SMAP" : "", c->g.tables.smep ? " SMEP" : "",
 			    vmmu_format_name((enum vmmu_format)context(c)->mode.format));
 	}
-	if (!oracle_flags_are_set(c->m->oracle, &c->g.tables, addr, &a, since(s, addr))) {
+	if (!oracle_flags_are_set(c->m->oracle, &c->g.tables, addr, &a, since(s, addr)) && is_judged(c)) {
 		oracle_explain(c->m->oracle, &c->g.tables, addr, since(s, addr));
 		machine_bug("an access %#llx at %#llx was made, and A or D of the guest's %s tables is clear",
 			    (unsigned long long)pf, (unsigned long long)addr,
@@ -422,9 +429,8 @@ void machine_guest_check(struct machine_vcpu *c, uint64_t addr, uint64_t pf, uin
 
 bool machine_guest_may_find(struct machine_vcpu *c, uint64_t addr, uint64_t gfn)
 {
-	if (!c->m->oracle || !c->g.space || c->g.space->unknown || __atomic_load_n(&c->m->slots_changing, __ATOMIC_RELAXED))
-		return true;
-	if (oracle_allows_gfn(c->m->oracle, &c->g.tables, addr, gfn, since(c->g.space, addr)))
+	if (!is_judged(c) || oracle_allows_gfn(c->m->oracle, &c->g.tables, addr, gfn, since(c->g.space, addr)) ||
+	    !is_judged(c))
 		return true;
 	oracle_explain(c->m->oracle, &c->g.tables, addr, since(c->g.space, addr));
 	return false;

@@ -18,6 +18,8 @@
 #define MIDDLE2	0x41aull
 #define PDPT	0x41bull		/* for PAE */
 #define DATA	GFN
+#define BIG	0x600ull		/* a large page, the host's as well */
+#define GOES	0x1000ull		/* a slot that goes: a level 1 table in its first frame, data in the next */
 #define OTHER	(GFN + 3)
 
 #define RW	0x67ull			/* present, writable, user, accessed, dirty */
@@ -27,6 +29,8 @@
 /* Addresses: entry @i of LAST, of LAST2 where it is beside it, and the word for entry @i of @table. */
 #define AT(i)		((uint64_t)(i) << 12)
 #define AT2(i)		(2ull << 21 | (uint64_t)(i) << 12)
+#define IN_BIG(i)	(3ull << 21 | (uint64_t)(i) << 12)
+#define AT_GOES(i)	(4ull << 21 | (uint64_t)(i) << 12)
 #define IN(table, i)	(1ull << 21 | ((table) - ROOT) << 12 | (uint64_t)(i) << 3)
 
 static const struct machine_config shadow = {
@@ -169,6 +173,50 @@ static void harvest(void) { machine_log_harvest(&m, 0, 0, DATA - START, false); 
 static void log_start(void) { machine_log_start(&m, 0, 0, MACHINE_LOG_PLAIN); }
 static void track_data(void) { machine_track(&m, DATA, true); }
 
+/* A large page. */
+static void big_write1(void) { access(1, IN_BIG(7), VMMU_PF_W); }
+static void big_write0_twice(void) { access(0, IN_BIG(7), VMMU_PF_W); access(0, IN_BIG(8), VMMU_PF_W); }
+static void big_goes1(void) { store(1, IN(MIDDLE, 3), 0); }
+static void big_protect1(void) { store(1, IN(MIDDLE, 3), BIG << 12 | READ | 0x80); flush(1); access(1, IN_BIG(7), VMMU_PF_W); }
+static void move_in_big(void) { change(BIG + 7, MACHINE_MOVE); }
+static void harvest_split(void) { machine_log_harvest(&m, 0, 0, BIG - START, true); }
+
+static void split(void)
+{
+	machine_slots_read_lock(&m);
+	vmmu_split_range(&m.vm, slot(), BIG, BIG + 1, VMMU_LEVEL_4K);
+	machine_slots_read_unlock(&m);
+}
+
+static void collapse(void)
+{
+	machine_slots_read_lock(&m);
+	vmmu_collapse_slot(&m.vm, slot());
+	machine_slots_read_unlock(&m);
+}
+
+/* A slot with tables and data. */
+static void slot_goes(void) { machine_slot_delete(&m, 0, 1); }
+static void read_goes0(void) { access(0, AT_GOES(3), 0); access(0, AT_GOES(4), 0); }
+static void write_goes1(void) { access(1, AT_GOES(4), VMMU_PF_W); }
+static void write_table_goes1(void) { store(1, AT_GOES(5), 0); flush(1); access(1, AT_GOES(3), 0); }
+static void flush_goes0(void) { flush(0); access(0, AT_GOES(3), 0); }
+static void unprotect_goes(void) { unprotect(GOES); }
+
+static void zap_frames(void)
+{
+	machine_slots_read_lock(&m);
+	machine_lock_excl(&m);
+	m.invalidating++;
+	m.invalid_start = 0;
+	m.invalid_end = ~0ull;
+	vmmu_zap_range(&m.vm, DATA, DATA + 1);
+	m.seq++;
+	m.invalidating--;
+	machine_unlock_excl(&m);
+	machine_slots_read_unlock(&m);
+}
+
 /* Without paging. */
 static void straight0(void) { access(0, DATA << 12, VMMU_PF_W); }
 static void straight1(void) { access(1, DATA << 12, VMMU_PF_W); }
@@ -242,6 +290,33 @@ static void prefetching(void) { begin_with(&shadow_prefetching, &long_mode); ope
 static void pae(void) { begin_with(&shadow, &pae_mode); access(0, IN(WINDOW, 0), 0); read1(); }
 static void no_paging(void) { begin_with(&shadow, &(struct machine_regs){ .cr0 = 0 }); }
 static void no_paging_seen(void) { no_paging(); straight0(); }
+
+static void big(void)
+{
+	empty();
+	machine_change(&m, BIG, BIG + 0x200, MACHINE_MAKE_2M, VMMU_YIELD_NEVER);
+	entry(MIDDLE, 3, BIG << 12 | RW | 0x80);
+	open_window();
+	access(0, IN_BIG(5), VMMU_PF_W);
+	access(1, IN_BIG(6), VMMU_PF_W);
+}
+
+static void big_logged(void) { big(); machine_log_start(&m, 0, 0, MACHINE_LOG_ALL_SET); }
+static void big_split(void) { big(); split(); }
+
+static void two_slots(void)
+{
+	empty();
+	machine_slot_add(&m, 0, 1, GOES, 0x10, 0xb00, false);
+	entry(MIDDLE, 4, GOES << 12 | RW);
+	machine_store(&m, 0xb00, 3 * 8, DATA << 12 | RW, 8, true);
+	machine_store(&m, 0xb00, 4 * 8, (GOES + 1) << 12 | RW, 8, true);
+	machine_store(&m, 0xb00, 5 * 8, GOES << 12 | RW, 8, true);
+	open_window();
+}
+
+static void two_slots_seen(void) { two_slots(); read_goes0(); write_goes1(); }
+static void two_slots_unsync(void) { two_slots_seen(); store(1, AT_GOES(5), 0); }
 
 /* The first vCPU runs L2 on the tables, which are L1's nested ones; the second one runs L1, on a direct tree. */
 static void nested(void)
@@ -391,6 +466,24 @@ static const struct scene all[] = {
 	SCENE("shadow: no paging, fault, fault", no_paging, straight0, straight1),
 	SCENE("shadow: no paging, fault, evict", no_paging_seen, straight1_near, evict_all),
 	SCENE("shadow: no paging, fault, move", no_paging_seen, straight1, move_data),
+	SCENE("shadow: split, write", big, split, big_write1),
+	SCENE("shadow: split, entry goes", big, split, big_goes1),
+	SCENE("shadow: split, rights go", big, split, big_protect1),
+	SCENE("shadow: split, move", big, split, move_in_big),
+	SCENE("shadow: split, split", big, split, split),
+	SCENE("shadow: split, evict", big, split, evict_all),
+	SCENE("shadow: split, harvest, write", big_logged, split, harvest_split, big_write0_twice),
+	SCENE("shadow: split by a harvest, write", big_logged, harvest_split, big_write0_twice),
+	SCENE("shadow: collapse, write", big_split, collapse, big_write1),
+	SCENE("shadow: collapse, split", big_split, collapse, split),
+	SCENE("shadow: slot goes, fault", two_slots, slot_goes, read_goes0),
+	SCENE("shadow: slot goes, two faults", two_slots, slot_goes, read_goes0, write_goes1),
+	SCENE("shadow: slot goes, write of its table", two_slots_seen, slot_goes, write_table_goes1),
+	SCENE("shadow: slot goes, sync", two_slots_unsync, slot_goes, flush_goes0),
+	SCENE("shadow: slot goes, evict", two_slots_seen, slot_goes, evict_all),
+	SCENE("shadow: slot goes, zap of its table", two_slots_unsync, slot_goes, unprotect_goes),
+	SCENE("shadow: zap of frames, fault", written, zap_frames, write0),
+	SCENE("shadow: zap of frames, write of the table", written, zap_frames, remap1_flush),
 	SCENE("nested: fault, L1 writes the table", nested, read0, l1_remaps),
 	SCENE("nested: fault, L1 can write the table", nested_writable, read0, l1_remaps),
 	SCENE("nested: fault, L1 can write the table again", nested_logged, read0, l1_remaps),
