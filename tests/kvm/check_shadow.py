@@ -14,6 +14,7 @@ SUITE = Suite(
     folder=Path(__file__).parent,
     selftests="selftests-shadow.list",
     record="stock-npt0.tsv",
+    checks={"shrink": {}},
     scenarios=("pressure",),
     guests=("guest-*",),
 )
