@@ -77,6 +77,9 @@ extern struct vmmu_spte_format vmmu_kvm_format;
 extern int vmmu_kvm_huge_level;
 int vmmu_kvm_direct_level(struct kvm_vcpu *vcpu);
 extern struct kmem_cache *vmmu_kvm_page_cache, *vmmu_kvm_node_cache;
+/* For debug builds: see vmmu_host_locks_held(). */
+#define VMMU_KVM_LOCK_KINDS 6
+DECLARE_PER_CPU(uint8_t [VMMU_KVM_LOCK_KINDS], vmmu_kvm_locks_held);
 
 /* params.c */
 extern bool vmmu_kvm_flush_on_reuse;

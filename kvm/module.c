@@ -19,8 +19,9 @@ bool __read_mostly enable_mmio_caching = true;
 EXPORT_SYMBOL_GPL(enable_mmio_caching);
 module_param_named(mmio_caching, enable_mmio_caching, bool, 0444);
 
-static int forced_root_level, max_root_level;
+DEFINE_PER_CPU(uint8_t [VMMU_KVM_LOCK_KINDS], vmmu_kvm_locks_held);
 
+static int forced_root_level, max_root_level;
 
 static unsigned int l1tf_cache_bits(void)
 {
@@ -61,6 +62,8 @@ static int create_caches(void)
 int kvm_mmu_vendor_module_init(void)
 {
 	int err;
+
+	BUILD_BUG_ON(VMMU_KVM_LOCK_KINDS != VMMU_LOCK_KINDS);
 
 	shadow_phys_bits = kvm_get_shadow_phys_bits();
 	vmmu_spte_format_init_legacy(&vmmu_kvm_format, shadow_phys_bits, l1tf_cache_bits());

@@ -111,9 +111,13 @@ static inline void vmmu_host_spin_init(vmmu_spinlock_t *lock)
 	spin_lock_init(lock);
 }
 
-static inline void vmmu_host_spin_lock(vmmu_spinlock_t *lock)
+/* Tried for first, which costs no more where nobody holds it, so that waits can be counted. */
+static inline bool vmmu_host_spin_lock(vmmu_spinlock_t *lock)
 {
+	if (likely(spin_trylock(lock)))
+		return false;
 	spin_lock(lock);
+	return true;
 }
 
 static inline void vmmu_host_spin_unlock(vmmu_spinlock_t *lock)
@@ -121,9 +125,12 @@ static inline void vmmu_host_spin_unlock(vmmu_spinlock_t *lock)
 	spin_unlock(lock);
 }
 
-static inline void vmmu_host_bit_lock(uintptr_t *word, int bit)
+static inline bool vmmu_host_bit_lock(uintptr_t *word, int bit)
 {
+	if (likely(bit_spin_trylock(bit, (unsigned long *)word)))
+		return false;
 	bit_spin_lock(bit, (unsigned long *)word);
+	return true;
 }
 
 static inline void vmmu_host_bit_unlock(uintptr_t *word, int bit)
@@ -131,9 +138,14 @@ static inline void vmmu_host_bit_unlock(uintptr_t *word, int bit)
 	bit_spin_unlock(bit, (unsigned long *)word);
 }
 
-static inline void vmmu_host_lock_shared(struct vmmu_vm *vm)
+static inline bool vmmu_host_lock_shared(struct vmmu_vm *vm)
 {
-	read_lock(&vmmu_to_kvm(vm)->mmu_lock);
+	rwlock_t *lock = &vmmu_to_kvm(vm)->mmu_lock;
+
+	if (likely(read_trylock(lock)))
+		return false;
+	read_lock(lock);
+	return true;
 }
 
 static inline void vmmu_host_unlock_shared(struct vmmu_vm *vm)
@@ -141,14 +153,25 @@ static inline void vmmu_host_unlock_shared(struct vmmu_vm *vm)
 	read_unlock(&vmmu_to_kvm(vm)->mmu_lock);
 }
 
-static inline void vmmu_host_lock_excl(struct vmmu_vm *vm)
+static inline bool vmmu_host_lock_excl(struct vmmu_vm *vm)
 {
-	write_lock(&vmmu_to_kvm(vm)->mmu_lock);
+	rwlock_t *lock = &vmmu_to_kvm(vm)->mmu_lock;
+
+	if (likely(write_trylock(lock)))
+		return false;
+	write_lock(lock);
+	return true;
 }
 
 static inline void vmmu_host_unlock_excl(struct vmmu_vm *vm)
 {
 	write_unlock(&vmmu_to_kvm(vm)->mmu_lock);
+}
+
+/* Holders of the core's locks stay on their CPU, but for real-time kernels. */
+static inline uint8_t *vmmu_host_locks_held(void)
+{
+	return IS_ENABLED(CONFIG_PREEMPT_RT) ? NULL : this_cpu_ptr(vmmu_kvm_locks_held);
 }
 
 static inline void vmmu_host_assert_locked(struct vmmu_vm *vm)

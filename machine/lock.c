@@ -3,10 +3,13 @@
 #include <sched.h>
 #include "vm.h"
 
-void machine_mutex_lock(enum machine_lock class, pthread_mutex_t *mutex)
+bool machine_mutex_lock(enum machine_lock class, pthread_mutex_t *mutex)
 {
 	machine_lock_note(class, mutex, true);
+	if (!pthread_mutex_trylock(mutex))
+		return false;
 	pthread_mutex_lock(mutex);
+	return true;
 }
 
 void machine_mutex_unlock(pthread_mutex_t *mutex)
@@ -88,22 +91,24 @@ void machine_spin_init(vmmu_spinlock_t *lock)
 }
 
 /* The core has two kinds: that of its lists, and one in each shadow page. */
-void machine_spin_lock(vmmu_spinlock_t *lock)
+bool machine_spin_lock(vmmu_spinlock_t *lock)
 {
 	bool lists = machine_ram_now && lock == &machine_now()->vm.lists;
 
-	machine_mutex_lock(lists ? MACHINE_LOCK_LISTS : MACHINE_LOCK_PAGE, &lock->mutex);
+	return machine_mutex_lock(lists ? MACHINE_LOCK_LISTS : MACHINE_LOCK_PAGE, &lock->mutex);
 }
 
 /* Bit 0 is a bucket's of the index, bit 1 a set's. */
-void machine_bit_lock(uintptr_t *word, int bit)
+bool machine_bit_lock(uintptr_t *word, int bit)
 {
 	uintptr_t mask = (uintptr_t)1 << bit;
+	bool waited = false;
 
 	machine_lock_note(!bit ? MACHINE_LOCK_BUCKET : machine_is_rmap_word(word) ? MACHINE_LOCK_RMAP :
 			  MACHINE_LOCK_PARENTS, word, true);
-	while (__atomic_fetch_or(word, mask, __ATOMIC_ACQUIRE) & mask)
+	for (; __atomic_fetch_or(word, mask, __ATOMIC_ACQUIRE) & mask; waited = true)
 		sched_yield();
+	return waited;
 }
 
 void machine_bit_unlock(uintptr_t *word, int bit)

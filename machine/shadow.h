@@ -21,10 +21,10 @@ static inline void vmmu_host_node_free(struct vmmu_entry_node *node) { machine_p
 static inline void *vmmu_host_array_alloc(size_t bytes) { return machine_plain_alloc(bytes); }
 static inline void vmmu_host_array_free(void *array) { machine_plain_free(array); }
 
-static inline void vmmu_host_bit_lock(uintptr_t *word, int bit)
+static inline bool vmmu_host_bit_lock(uintptr_t *word, int bit)
 {
 	VMMU_SCHEDULE_POINT();
-	machine_bit_lock(word, bit);
+	return machine_bit_lock(word, bit);
 }
 
 static inline void vmmu_host_bit_unlock(uintptr_t *word, int bit) { machine_bit_unlock(word, bit); }

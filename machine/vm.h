@@ -141,12 +141,12 @@ void machine_slots_read_lock(struct machine_vm *m);
 void machine_slots_read_unlock(struct machine_vm *m);
 /* Wait for every slot read section that is open now. */
 void machine_slots_synchronize(struct machine_vm *m);
-/* The core's locks. */
-void machine_spin_lock(vmmu_spinlock_t *lock);
-void machine_bit_lock(uintptr_t *word, int bit);
+/* The core's locks. Return: had it to wait? */
+bool machine_spin_lock(vmmu_spinlock_t *lock);
+bool machine_bit_lock(uintptr_t *word, int bit);
 void machine_bit_unlock(uintptr_t *word, int bit);
 /* Plain locks that the order check knows. */
-void machine_mutex_lock(enum machine_lock class, pthread_mutex_t *mutex);
+bool machine_mutex_lock(enum machine_lock class, pthread_mutex_t *mutex);
 void machine_mutex_unlock(pthread_mutex_t *mutex);
 
 /* --- slots.c ---------------------------------------------------------------------------------- */

@@ -35,21 +35,26 @@ static inline void vmmu_host_table_account(struct vmmu_vm *vm, const void *table
 static inline void vmmu_host_spin_init(vmmu_spinlock_t *lock) { machine_spin_init(lock); }
 static inline void vmmu_host_spin_unlock(vmmu_spinlock_t *lock) { machine_mutex_unlock(&lock->mutex); }
 
-static inline void vmmu_host_spin_lock(vmmu_spinlock_t *lock)
+static inline bool vmmu_host_spin_lock(vmmu_spinlock_t *lock)
 {
 	VMMU_SCHEDULE_POINT();
-	machine_spin_lock(lock);
+	return machine_spin_lock(lock);
 }
 
-static inline void vmmu_host_lock_shared(struct vmmu_vm *vm)
+/* Who waits for the VM's lock is not counted here. */
+static inline bool vmmu_host_lock_shared(struct vmmu_vm *vm)
 {
 	VMMU_SCHEDULE_POINT();
 	machine_lock_shared(machine_of(vm));
+	return false;
 }
 
 static inline void vmmu_host_unlock_shared(struct vmmu_vm *vm) { machine_unlock_shared(machine_of(vm)); }
-static inline void vmmu_host_lock_excl(struct vmmu_vm *vm) { machine_lock_excl(machine_of(vm)); }
+static inline bool vmmu_host_lock_excl(struct vmmu_vm *vm) { machine_lock_excl(machine_of(vm)); return false; }
 static inline void vmmu_host_unlock_excl(struct vmmu_vm *vm) { machine_unlock_excl(machine_of(vm)); }
+
+/* See thread.h. */
+static inline uint8_t *vmmu_host_locks_held(void) { return NULL; }
 
 static inline void vmmu_host_assert_locked(struct vmmu_vm *vm)
 {

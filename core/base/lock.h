@@ -41,14 +41,136 @@
 #define VMMU_BASE_LOCK_H
 
 #include <vmmu/host.h>
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/count.h"
+
+enum lock_kind {
+	LOCK_VM,
+	LOCK_PAGE,
+	LOCK_BUCKET,
+	LOCK_PARENTS,
+	LOCK_RMAP,
+	LOCK_LISTS,
+	LOCK_KINDS
+};
+STATIC_CHECK(LOCK_KINDS == VMMU_LOCK_KINDS);
+
+#define LOCK_BIT_BUCKET	0	/* of a bucket's word */
+#define LOCK_BIT_SET	1	/* of a set's: parents and rmap */
+
+/*
+ * A lock of this kind has been taken: was it in order? Of the VM's own only that nothing is held, since its holders sleep, and
+ * some of them are the host's. Set in set of parents counts as in order whatever the levels: those below are not known here.
+ */
+static inline void lock_taken(struct vmmu_vm *vm, enum lock_kind kind, enum vmmu_counter counter, bool waited)
+{
+#ifdef VMMU_DEBUG
+	static const uint8_t above[] = {
+		[LOCK_VM] = 0,
+		[LOCK_PAGE] = 1 << LOCK_VM,
+		[LOCK_BUCKET] = 1 << LOCK_PAGE,
+		[LOCK_PARENTS] = 1 << LOCK_PAGE | 1 << LOCK_PARENTS,
+		[LOCK_RMAP] = 1 << LOCK_PAGE,
+		[LOCK_LISTS] = 1 << LOCK_PAGE | 1 << LOCK_BUCKET | 1 << LOCK_PARENTS | 1 << LOCK_RMAP,
+	};
+	uint8_t *held = vmmu_host_locks_held();
+
+	for (int other = LOCK_PAGE; held && other < LOCK_KINDS; other++)
+		CHECK(vm, !held[other] || (above[kind] & 1 << other));
+	if (held && kind != LOCK_VM)
+		held[kind]++;
+#endif
+	(void)kind;
+	if (__builtin_expect(waited, 0))
+		count_vm(vm, counter, 1);
+}
+
+/* One of this kind is about to be given back. */
+static inline void lock_given(enum lock_kind kind)
+{
+#ifdef VMMU_DEBUG
+	uint8_t *held = vmmu_host_locks_held();
+
+	if (held)
+		held[kind]--;
+#endif
+	(void)kind;
+}
+
+static inline void vm_lock_shared(struct vmmu_vm *vm)
+{
+	lock_taken(vm, LOCK_VM, VMMU_C_LOCK_WAIT_VM, vmmu_host_lock_shared(vm));
+}
+
+static inline void vm_unlock_shared(struct vmmu_vm *vm)
+{
+	vmmu_host_unlock_shared(vm);
+}
+
+static inline void vm_lock_excl(struct vmmu_vm *vm)
+{
+	lock_taken(vm, LOCK_VM, VMMU_C_LOCK_WAIT_VM, vmmu_host_lock_excl(vm));
+	count_vm(vm, VMMU_C_LOCK_EXCL, 1);
+}
+
+static inline void vm_unlock_excl(struct vmmu_vm *vm)
+{
+	vmmu_host_unlock_excl(vm);
+}
+
+static inline void page_lock(struct vmmu_page *page)
+{
+	lock_taken(page->vm, LOCK_PAGE, VMMU_C_LOCK_WAIT_PAGE, vmmu_host_spin_lock(&page->s.lock));
+}
+
+static inline void page_unlock(struct vmmu_page *page)
+{
+	lock_given(LOCK_PAGE);
+	vmmu_host_spin_unlock(&page->s.lock);
+}
+
+static inline void bucket_lock(struct vmmu_vm *vm, uintptr_t *bucket)
+{
+	lock_taken(vm, LOCK_BUCKET, VMMU_C_LOCK_WAIT_BUCKET, vmmu_host_bit_lock(bucket, LOCK_BIT_BUCKET));
+}
+
+static inline void bucket_unlock(uintptr_t *bucket)
+{
+	lock_given(LOCK_BUCKET);
+	vmmu_host_bit_unlock(bucket, LOCK_BIT_BUCKET);
+}
+
+static inline void parents_lock(struct vmmu_page *page)
+{
+	lock_taken(page->vm, LOCK_PARENTS, VMMU_C_LOCK_WAIT_PARENTS, vmmu_host_bit_lock(&page->s.parents, LOCK_BIT_SET));
+}
+
+static inline void parents_unlock(struct vmmu_page *page)
+{
+	lock_given(LOCK_PARENTS);
+	vmmu_host_bit_unlock(&page->s.parents, LOCK_BIT_SET);
+}
+
+static inline void rmap_lock(struct vmmu_vm *vm, vmmu_entry_set *set)
+{
+	lock_taken(vm, LOCK_RMAP, VMMU_C_LOCK_WAIT_RMAP, vmmu_host_bit_lock(set, LOCK_BIT_SET));
+}
+
+static inline void rmap_unlock(vmmu_entry_set *set)
+{
+	lock_given(LOCK_RMAP);
+	vmmu_host_bit_unlock(set, LOCK_BIT_SET);
+}
 
 static inline void lists_lock(struct vmmu_vm *vm)
 {
-	vmmu_host_spin_lock(&vm->lists);
+	lock_taken(vm, LOCK_LISTS, VMMU_C_LOCK_WAIT_LISTS, vmmu_host_spin_lock(&vm->lists));
 }
 
 static inline void lists_unlock(struct vmmu_vm *vm)
 {
+	lock_given(LOCK_LISTS);
 	vmmu_host_spin_unlock(&vm->lists);
 }
 

@@ -3,6 +3,7 @@
 #include "engine/direct.h"
 #include <vmmu/host.h>
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/change.h"
 #include "engine/leaf.h"
 #include "engine/nx.h"
@@ -125,10 +126,10 @@ static enum vmmu_fault_result install_guarded(struct vmmu_vcpu *v, struct vmmu_p
 	enum vmmu_fault_result result;
 
 	if (guard)
-		entry_set_lock(guard);
+		rmap_lock(v->vm, guard);
 	result = install(v, root, f, it);
 	if (guard)
-		entry_set_unlock(guard);
+		rmap_unlock(guard);
 	return result;
 }
 

@@ -9,6 +9,7 @@
 #include "engine/direct.h"
 #include <vmmu/host.h>
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/change.h"
 #include "engine/leaf.h"
 #include "engine/shadow.h"
@@ -37,11 +38,11 @@ static int prefetch_run(struct vmmu_vcpu *v, struct vmmu_page *root, const struc
 		uint64_t old = 0;
 
 		if (guard)
-			entry_set_lock(guard);
+			rmap_lock(v->vm, guard);
 		if (vmmu_change_try(&at, &old, vmmu_leaf_for(v, root, &neighbour, VMMU_LEVEL_4K), &debt))
 			count_vcpu(v, VMMU_C_PREFETCHED);
 		if (guard)
-			entry_set_unlock(guard);
+			rmap_unlock(guard);
 		vmmu_host_pfn_release(pfns[i]);
 	}
 	vmmu_flush_pay(&debt);

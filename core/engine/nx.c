@@ -100,7 +100,7 @@ void vmmu_nx_recover(struct vmmu_vm *vm, uint64_t count)
 {
 	struct vmmu_flush debt = flush_none(vm);
 
-	vmmu_host_lock_shared(vm);
+	vm_lock_shared(vm);
 	while (count--) {
 		struct vmmu_page *page;
 
@@ -117,5 +117,5 @@ void vmmu_nx_recover(struct vmmu_vm *vm, uint64_t count)
 		}
 	}
 	vmmu_flush_pay(&debt);
-	vmmu_host_unlock_shared(vm);
+	vm_unlock_shared(vm);
 }

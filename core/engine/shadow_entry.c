@@ -8,6 +8,7 @@
 #include "engine/shadow.h"
 #include "base/assert.h"
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/change.h"
 #include "format/spte.h"
 #include "page/entry_set.h"
@@ -32,12 +33,12 @@ static void drop_leaf(struct vmmu_page *page, unsigned int i, struct vmmu_flush 
 	if (IMPOSSIBLE(vm, !slot))
 		return;
 	set = vmmu_host_slot_rmap(slot, gfn, page->role.level);
-	entry_set_lock(set);
+	rmap_lock(vm, set);
 	old = pte_swap(at.entry, 0);
 	/* The host may have dropped it since, by the reverse map. */
 	if (spte_is_leaf(old, at.level))
 		vmmu_entry_set_remove(set, at.entry);
-	entry_set_unlock(set);
+	rmap_unlock(set);
 	vmmu_change_account(&at, old, 0);
 	flush_add(debt, gfn, page->role.level);
 }
@@ -50,12 +51,12 @@ static void drop_link(struct vmmu_page *page, unsigned int i, uint64_t old, stru
 	/* Zapping the child clears the entry, too, without our lock. Whoever comes second finds it changed. */
 	if (!pte_try_cas(&page->table[i], &old, 0))
 		return;
-	entry_set_lock(&child->s.parents);
+	parents_lock(child);
 	if (!child->invalid) {
 		vmmu_entry_set_remove(&child->s.parents, &page->table[i]);
 		child->s.own_parents -= page->s.own;
 	}
-	entry_set_unlock(&child->s.parents);
+	parents_unlock(child);
 	flush_add(debt, page->gfn, page->role.level);
 }
 
@@ -157,9 +158,9 @@ enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page
 		vmmu_flush_pay(debt);
 	}
 
-	entry_set_lock(set);
+	rmap_lock(vm, set);
 	if (level > VMMU_LEVEL_4K && huge_disallowed_anywhere(vm, leaf->gfn, level)) {
-		entry_set_unlock(set);
+		rmap_unlock(set);
 		return VMMU_LEAF_TOO_LARGE;
 	}
 	value = leaf_value(v, page, leaf, level == VMMU_LEVEL_4K && is_tracked(vm, leaf->gfn));
@@ -172,7 +173,7 @@ enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page
 	old = pte_swap(at.entry, value);
 	if (!keeps)
 		vmmu_entry_set_add(set, at.entry, &v->pool.node[v->pool.nodes - 1]);
-	entry_set_unlock(set);
+	rmap_unlock(set);
 
 	if (!v->pool.node[v->pool.nodes - 1])
 		v->pool.nodes--;
@@ -217,7 +218,7 @@ bool vmmu_shadow_set_part(struct vmmu_page *page, unsigned int i, struct vmmu_sl
 	bool fits;
 
 	stock_take(stock, &spare);
-	entry_set_lock(set);
+	rmap_lock(vm, set);
 	fits = !pte_load(at.entry) && (spare || !vmmu_entry_set_needs_node(set)) &&
 	       (level == VMMU_LEVEL_4K || !huge_disallowed_anywhere(vm, gfn, level));
 	if (fits) {
@@ -227,7 +228,7 @@ bool vmmu_shadow_set_part(struct vmmu_page *page, unsigned int i, struct vmmu_sl
 		pte_swap(at.entry, value);
 		vmmu_entry_set_add(set, at.entry, &spare);
 	}
-	entry_set_unlock(set);
+	rmap_unlock(set);
 	stock_give_back(stock, spare);
 	if (fits)
 		vmmu_change_account(&at, 0, value);
@@ -244,7 +245,7 @@ static bool link_entry(struct vmmu_page *page, unsigned int i, struct vmmu_page 
 		vmmu_spte_make_table(vm->fmt, vmmu_host_table_hpa(child->table), page->role.ad_off);
 	bool valid;
 
-	entry_set_lock(&child->s.parents);
+	parents_lock(child);
 	valid = !child->invalid;
 	if (valid && child->s.known_above) {
 		/*
@@ -262,7 +263,7 @@ static bool link_entry(struct vmmu_page *page, unsigned int i, struct vmmu_page 
 		child->s.own_parents += page->s.own;
 		pte_swap(entry, spte);
 	}
-	entry_set_unlock(&child->s.parents);
+	parents_unlock(child);
 	return valid;
 }
 

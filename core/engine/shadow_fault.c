@@ -7,6 +7,7 @@
  */
 #include "engine/shadow.h"
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/change.h"
 #include "engine/nx.h"
 #include "format/spte.h"
@@ -101,19 +102,19 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 		return own_child(s, page, i);
 	gfn = child_key(s, page, &role);
 	shadow_is_in_use(page);
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	if (page->invalid || !entry_is_current(s, page)) {
-		vmmu_host_spin_unlock(&page->s.lock);
+		page_unlock(page);
 		return NULL;
 	}
 	child = child_at(page, pte_load(&page->table[i]));
 	if (child && child->gfn == gfn && vmmu_role_equal(child->role, role)) {
-		vmmu_host_spin_unlock(&page->s.lock);
+		page_unlock(page);
 		return child;
 	}
 	if (page->table[i])
 		vmmu_shadow_drop(page, i, &s->debt);
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 	vmmu_flush_pay(&s->debt);
 
 	child = vmmu_shadow_get(s->v, gfn, role);
@@ -121,10 +122,10 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 	flushes = shadow_flushes(s->v->vm);
 	vmmu_shadow_sync_page(s->v->vm, &s->c->mode, child);
 
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	if (!page->invalid && entry_is_current(s, page) && !page->table[i])
 		linked = vmmu_shadow_link(s->v, page, i, child, flushes);
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 	if (linked && s->f->huge_disallowed && vmmu_role_is_direct(role) && s->f->req_level >= page->role.level)
 		vmmu_nx_split_remember(child);
 	return linked ? child : NULL;
@@ -187,12 +188,12 @@ static enum vmmu_fault_result install(struct shadow_fault *s, struct vmmu_page *
 	unsigned int i = index_of(page, s->f->addr);
 	enum vmmu_fault_result result = VMMU_FAULT_RETRY;
 
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	if (!page->invalid && entry_is_current(s, page))
 		result = s->f->slot ? set_leaf(s, page, i) : set_mmio(s, page, i);
 	if (result == VMMU_FAULT_FIXED && (!s->f->prefetch || s->f->ahead))
 		vmmu_shadow_prefetch(s->v, &s->c->mode, page, i, &s->debt);
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 	shadow_is_in_use(page);
 	vmmu_flush_pay(&s->debt);
 	return result;

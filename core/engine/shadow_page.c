@@ -47,17 +47,17 @@ static struct vmmu_page *make_known(struct vmmu_vm *vm, struct vmmu_page *page, 
 	page->shadow = true;
 	/* Whoever finds it may zap it at once, and counts it out then. */
 	count_vm(vm, VMMU_C_SHADOWS_NOW, 1);
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	there = vmmu_index_insert(vm, page);
 	if (there != page) {
-		vmmu_host_spin_unlock(&page->s.lock);
+		page_unlock(page);
 		count_vm(vm, VMMU_C_SHADOWS_NOW, -1ull);
 		page->shadow = false;
 		return there;
 	}
 	if (shadow_mirrors(page))
 		protect(page);
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 	vmmu_page_linked(page);
 	list_page(vm, page);
 	return page;
@@ -110,9 +110,9 @@ static void unlink_parents(struct vmmu_page *page, struct vmmu_flush *debt)
 		struct vmmu_page *parent;
 		uint64_t old;
 
-		entry_set_lock(&page->s.parents);
+		parents_lock(page);
 		entry = vmmu_entry_set_pop(&page->s.parents);
-		entry_set_unlock(&page->s.parents);
+		parents_unlock(page);
 		if (!entry)
 			return;
 		old = pte_load(entry);
@@ -128,13 +128,13 @@ static void unlink_parents(struct vmmu_page *page, struct vmmu_flush *debt)
 
 static void drop_entries(struct vmmu_page *page, struct vmmu_flush *debt)
 {
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i++)
 		if (page->table[i])
 			vmmu_shadow_drop(page, i, debt);
 	if (page->s.tracked)
 		vmmu_shadow_untrack(page);
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 }
 
 void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
@@ -142,10 +142,10 @@ void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
 	struct vmmu_vm *vm = page->vm;
 	bool first;
 
-	entry_set_lock(&page->s.parents);
+	parents_lock(page);
 	first = !page->invalid;
 	flag_store(&page->invalid, true);
-	entry_set_unlock(&page->s.parents);
+	parents_unlock(page);
 	if (!first)
 		return;
 	if (!page->s.own)

@@ -5,6 +5,7 @@
  */
 #include "engine/shadow.h"
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/change.h"
 #include "format/spte.h"
 
@@ -45,7 +46,7 @@ static void change_leaves(struct slot_walk *walk, vmmu_entry_set *set, vmmu_gfn_
 	struct entry_set_iter it;
 	uint64_t *entry;
 
-	entry_set_lock(set);
+	rmap_lock(walk->vm, set);
 	entry = vmmu_entry_set_first(set, &it);
 	while (entry) {
 		if (change_leaf(walk, entry, gfn, level)) {
@@ -56,7 +57,7 @@ static void change_leaves(struct slot_walk *walk, vmmu_entry_set *set, vmmu_gfn_
 		vmmu_entry_set_remove(set, entry);
 		entry = vmmu_entry_set_first(set, &it);
 	}
-	entry_set_unlock(set);
+	rmap_unlock(set);
 }
 
 static void maybe_yield(struct slot_walk *walk, void (*yield)(struct vmmu_vm *vm), bool flush_later)
@@ -141,10 +142,10 @@ bool vmmu_shadow_young(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t st
 			vmmu_entry_set *set = vmmu_host_slot_rmap(slot, gfn, level);
 			struct entry_set_iter it;
 
-			entry_set_lock(set);
+			rmap_lock(vm, set);
 			for (uint64_t *e = vmmu_entry_set_first(set, &it); e && !young; e = vmmu_entry_set_next(&it))
 				young = spte_is_accessed(vm->fmt, pte_load(e));
-			entry_set_unlock(set);
+			rmap_unlock(set);
 		}
 	return young;
 }

@@ -10,6 +10,7 @@
  */
 #include "engine/shadow_split.h"
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/shadow.h"
 #include "format/spte.h"
 #include "page/index.h"
@@ -63,13 +64,13 @@ static bool look_at(uint64_t *entry, struct split_leaf *leaf)
 
 	leaf->page = page;
 	leaf->i = entry_index(entry);
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	leaf->spte = pte_load(entry);
 	if (!page->invalid && spte_is_leaf(leaf->spte, page->role.level)) {
 		leaf->gfn = leaf_gfn(page, leaf->i);
 		found = find_role(leaf);
 	}
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 	return found;
 }
 
@@ -103,10 +104,10 @@ static uint64_t part_of(const struct vmmu_shadow_split *s, const struct split_le
 
 static void set_parts(struct vmmu_shadow_split *s, const struct split_leaf *leaf, struct vmmu_page *child)
 {
-	vmmu_host_spin_lock(&child->s.lock);
+	page_lock(child);
 	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES && !child->invalid; i++)
 		vmmu_shadow_set_part(child, i, s->slot, part_of(s, leaf, i), s->stock);
-	vmmu_host_spin_unlock(&child->s.lock);
+	page_unlock(child);
 }
 
 /* The leaf goes, and @child takes its place, if all that @child was made from is as it was. */
@@ -116,14 +117,14 @@ static bool replace_leaf(struct vmmu_shadow_split *s, const struct split_leaf *l
 	struct vmmu_page *page = leaf->page;
 	bool done = false;
 
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	now.spte = pte_load(&page->table[leaf->i]);
 	if (!page->invalid && spte_is_leaf(now.spte, page->role.level) && leaf_gfn(page, leaf->i) == leaf->gfn &&
 	    find_role(&now) && vmmu_role_equal(now.role, leaf->role)) {
 		vmmu_shadow_drop(page, leaf->i, &s->debt);
 		done = vmmu_shadow_link_direct(page, leaf->i, child, s->stock);
 	}
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 	return done;
 }
 
@@ -163,15 +164,15 @@ static void maybe_yield(struct vmmu_vm *vm, void (*yield)(struct vmmu_vm *vm), s
 }
 
 /* The leaf behind the first @skip ones. It may go as soon as the set's lock is given up; its page stays readable. Context: rcu. */
-static uint64_t *leaf_in(vmmu_entry_set *set, unsigned int skip)
+static uint64_t *leaf_in(struct vmmu_vm *vm, vmmu_entry_set *set, unsigned int skip)
 {
 	struct entry_set_iter it;
 	uint64_t *entry;
 
-	entry_set_lock(set);
+	rmap_lock(vm, set);
 	for (entry = vmmu_entry_set_first(set, &it); entry && skip; skip--)
 		entry = vmmu_entry_set_next(&it);
-	entry_set_unlock(set);
+	rmap_unlock(set);
 	return entry;
 }
 
@@ -181,7 +182,7 @@ static bool split_all_in(struct vmmu_shadow_split *s, vmmu_entry_set *set)
 	unsigned int stay = 0;
 
 	for (unsigned int n = 0; n < LEAVES_MAX; n++) {
-		uint64_t *entry = leaf_in(set, stay);
+		uint64_t *entry = leaf_in(s->vm, set, stay);
 		enum split_result result;
 
 		if (!entry)
@@ -238,18 +239,18 @@ out:
 /* --- The way back ---------------------------------------------------------------------------- */
 
 /* A direct page, not made for code, that maps a frame by one of these leaves; NULL if there is none. Context: rcu. */
-static struct vmmu_page *collapsible_in(vmmu_entry_set *set)
+static struct vmmu_page *collapsible_in(struct vmmu_vm *vm, vmmu_entry_set *set)
 {
 	struct vmmu_page *page = NULL;
 	struct entry_set_iter it;
 
-	entry_set_lock(set);
+	rmap_lock(vm, set);
 	for (uint64_t *entry = vmmu_entry_set_first(set, &it); entry && !page; entry = vmmu_entry_set_next(&it)) {
 		page = entry_page(entry);
 		if (!vmmu_role_is_direct(page->role) || flag_load(&page->nx_split) || flag_load(&page->invalid))
 			page = NULL;
 	}
-	entry_set_unlock(set);
+	rmap_unlock(set);
 	return page;
 }
 
@@ -270,7 +271,7 @@ static void collapse_at(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t g
 	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i++) {
 		vmmu_entry_set *set = vmmu_host_slot_rmap(slot, gfn + i * vmmu_level_frames(level - 1), level - 1);
 
-		while (__atomic_load_n(set, __ATOMIC_ACQUIRE) && tries && (page = collapsible_in(set))) {
+		while (__atomic_load_n(set, __ATOMIC_ACQUIRE) && tries && (page = collapsible_in(vm, set))) {
 			vmmu_shadow_zap(page, debt);
 			count_vm(vm, VMMU_C_COLLAPSES, 1);
 			tries--;

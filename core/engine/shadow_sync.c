@@ -12,6 +12,7 @@
  */
 #include "engine/shadow.h"
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/change.h"
 #include "format/guest_ept.h"
 #include "format/guest_pae.h"
@@ -116,19 +117,19 @@ static void batch_run(struct sync_batch *batch)
 	for (unsigned int n = 0; n < batch->count; n++) {
 		struct vmmu_page *page = batch->page[n];
 
-		vmmu_host_spin_lock(&page->s.lock);
+		page_lock(page);
 		if (page->s.unsync && !page->s.tracked && !page->invalid && page->s.rewritten < REWRITTEN_OFTEN)
 			vmmu_shadow_track(page, &debt);
 		/* Also where another has protected the frame, or dropped its leaves: that one's flush may be due still. */
 		if (page->s.unsync && page->s.tracked)
 			flush_add(&debt, page->gfn, VMMU_LEVEL_4K);
-		vmmu_host_spin_unlock(&page->s.lock);
+		page_unlock(page);
 	}
 	vmmu_flush_pay(&debt);
 	for (unsigned int n = 0; n < batch->count; n++) {
 		struct vmmu_page *page = batch->page[n];
 
-		vmmu_host_spin_lock(&page->s.lock);
+		page_lock(page);
 		/* A page on its way out may still be reached by a link that its zapper has not cleared yet. */
 		if (page->s.unsync) {
 			compare_entries(batch->mode, page, &debt);
@@ -141,7 +142,7 @@ static void batch_run(struct sync_batch *batch)
 			}
 			count_vm(batch->vm, VMMU_C_SYNCED, 1);
 		}
-		vmmu_host_spin_unlock(&page->s.lock);
+		page_unlock(page);
 	}
 	vmmu_flush_pay(&debt);
 	for (unsigned int n = 0; n < batch->count; n++)
@@ -186,14 +187,14 @@ static struct vmmu_page *marked_child(struct vmmu_page *page, unsigned int i)
 static void unmark(struct vmmu_page *page, unsigned int i, struct vmmu_page *child)
 {
 	/* Under the page's lock the entry stays what it is: another child there has a claim of its own on the mark. */
-	vmmu_host_spin_lock(&page->s.lock);
-	entry_set_lock(&child->s.parents);
+	page_lock(page);
+	parents_lock(child);
 	if (marked_child(page, i) == child && !child->s.unsync && nothing_below(child)) {
 		child->s.known_above = false;
 		clear_mark(page, i);
 	}
-	entry_set_unlock(&child->s.parents);
-	vmmu_host_spin_unlock(&page->s.lock);
+	parents_unlock(child);
+	page_unlock(page);
 }
 
 /*
@@ -204,11 +205,11 @@ static struct vmmu_page *unmark_stale(struct vmmu_page *page, unsigned int i)
 {
 	struct vmmu_page *child;
 
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	child = marked_child(page, i);
 	if (!child)
 		clear_mark(page, i);
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 	return child;
 }
 

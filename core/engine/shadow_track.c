@@ -9,6 +9,7 @@
 #include "engine/shadow.h"
 #include "base/assert.h"
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/change.h"
 #include "engine/direct.h"
 #include "format/spte.h"
@@ -20,7 +21,7 @@ static void wrprot_at(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn
 	vmmu_entry_set *set = vmmu_host_slot_rmap(slot, gfn, level);
 	struct entry_set_iter it;
 
-	entry_set_lock(set);
+	rmap_lock(vm, set);
 	for (uint64_t *entry = vmmu_entry_set_first(set, &it); entry; entry = vmmu_entry_set_next(&it)) {
 		uint64_t old = pte_load(entry), value;
 
@@ -33,7 +34,7 @@ static void wrprot_at(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn
 				    old, value);
 		flush_add(debt, gfn, level);
 	}
-	entry_set_unlock(set);
+	rmap_unlock(set);
 }
 
 /* Direct trees beside the shadow pages, which map the same memory for L1, lose W on the frame, too. */
@@ -66,9 +67,9 @@ static void track_add(struct vmmu_page *page, int delta)
 	if (IMPOSSIBLE(page->vm, !slot))
 		return;
 	set = vmmu_host_slot_rmap(slot, page->gfn, VMMU_LEVEL_4K);
-	entry_set_lock(set);
+	rmap_lock(page->vm, set);
 	__atomic_fetch_add(vmmu_host_slot_track(slot, page->gfn), (uint16_t)delta, __ATOMIC_SEQ_CST);
-	entry_set_unlock(set);
+	rmap_unlock(set);
 }
 
 void vmmu_shadow_track(struct vmmu_page *page, struct vmmu_flush *debt)
@@ -88,7 +89,7 @@ void vmmu_shadow_mark_above(struct vmmu_page *page)
 {
 	struct entry_set_iter it;
 
-	entry_set_lock(&page->s.parents);
+	parents_lock(page);
 	if (!page->s.known_above) {
 		page->s.known_above = true;
 		for (uint64_t *entry = vmmu_entry_set_first(&page->s.parents, &it); entry; entry = vmmu_entry_set_next(&it)) {
@@ -100,7 +101,7 @@ void vmmu_shadow_mark_above(struct vmmu_page *page)
 			vmmu_shadow_mark_above(parent);
 		}
 	}
-	entry_set_unlock(&page->s.parents);
+	parents_unlock(page);
 }
 
 /* Return: false if @page mirrors an upper table, which stays tracked. */
@@ -108,7 +109,7 @@ static bool unsync_page(struct vmmu_vcpu *v, struct vmmu_page *page)
 {
 	if (page->role.level > VMMU_LEVEL_4K)
 		return false;
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	if (page->s.tracked && !page->invalid) {
 		if (page->s.rewritten < 255)
 			page->s.rewritten++;
@@ -120,7 +121,7 @@ static bool unsync_page(struct vmmu_vcpu *v, struct vmmu_page *page)
 		vmmu_shadow_untrack(page);
 		count_vcpu(v, VMMU_C_UNSYNCED);
 	}
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 	return true;
 }
 

@@ -2,6 +2,7 @@
 /* What the guest does to its tables where we see it: emulated writes, and invalidations of one address. */
 #include "engine/shadow.h"
 #include "base/count.h"
+#include "base/lock.h"
 #include "format/spte.h"
 #include "page/index.h"
 
@@ -64,10 +65,10 @@ static void page_written(struct vmmu_page *page, unsigned int offset, unsigned i
 		count_vm(page->vm, VMMU_C_SHADOWS_FLOODED, 1);
 		return;
 	}
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	for (unsigned int g = offset / size; g <= (offset + bytes - 1) / size; g++)
 		drop_guest_entry(page, g, debt);
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 }
 
 void vmmu_shadow_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes)
@@ -121,11 +122,11 @@ void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, struct vmmu_page *root, 
 	}
 	/* Also where nothing is there yet: a fault that has read the old entry may be about to install. */
 	if (page->role.level == VMMU_LEVEL_4K) {
-		vmmu_host_spin_lock(&page->s.lock);
+		page_lock(page);
 		/* A table in sync has had its entry dropped when it was written. */
 		if (page->table[i] && (page->s.unsync || !spte_is_present(page->table[i])))
 			vmmu_shadow_drop(page, i, &debt);
-		vmmu_host_spin_unlock(&page->s.lock);
+		page_unlock(page);
 	}
 	vmmu_flush_pay(&debt);
 	vmmu_host_rcu_read_unlock();

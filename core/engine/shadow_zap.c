@@ -6,6 +6,7 @@
  */
 #include "engine/shadow.h"
 #include "base/atomic.h"
+#include "base/lock.h"
 #include "format/spte.h"
 #include "page/index.h"
 
@@ -62,14 +63,14 @@ static bool stands_for(const struct vmmu_page *page, unsigned int i, uint64_t sp
 
 static void drop_frames(struct vmmu_page *page, vmmu_gfn_t start, vmmu_gfn_t end, struct vmmu_flush *debt)
 {
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i++) {
 		uint64_t spte = pte_load(&page->table[i]);
 
 		if (spte && stands_for(page, i, spte, start, end))
 			vmmu_shadow_drop(page, i, debt);
 	}
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 }
 
 void vmmu_shadow_zap_frames(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end, void (*yield)(struct vmmu_vm *vm),

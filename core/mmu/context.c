@@ -4,6 +4,7 @@
 #include <vmmu/host.h>
 #include "base/atomic.h"
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/root.h"
 #include "mmu/root_shadow.h"
 #include "page/page.h"
@@ -135,9 +136,9 @@ static int load_direct(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
 {
 	if (vmmu_pool_fill(v))
 		return VMMU_ENOMEM;
-	vmmu_host_lock_shared(v->vm);
+	vm_lock_shared(v->vm);
 	c->root.page = vmmu_root_get(v, c->role, built);
-	vmmu_host_unlock_shared(v->vm);
+	vm_unlock_shared(v->vm);
 	return VMMU_OK;
 }
 

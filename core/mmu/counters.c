@@ -43,6 +43,12 @@ static const char *const counter_names[] = {
 	[VMMU_C_FLUSHES_HANDED_UP] = "flushes_handed_up",
 	[VMMU_C_ZAP_ALL] = "zap_all",
 	[VMMU_C_LOCK_EXCL] = "lock_excl",
+	[VMMU_C_LOCK_WAIT_VM] = "lock_wait_vm",
+	[VMMU_C_LOCK_WAIT_PAGE] = "lock_wait_page",
+	[VMMU_C_LOCK_WAIT_BUCKET] = "lock_wait_bucket",
+	[VMMU_C_LOCK_WAIT_PARENTS] = "lock_wait_parents",
+	[VMMU_C_LOCK_WAIT_RMAP] = "lock_wait_rmap",
+	[VMMU_C_LOCK_WAIT_LISTS] = "lock_wait_lists",
 };
 STATIC_CHECK(sizeof(counter_names) / sizeof(counter_names[0]) == VMMU_C_NR);
 

@@ -3,6 +3,7 @@
 #include <vmmu/memory.h>
 #include <vmmu/host.h>
 #include "engine/direct.h"
+#include "base/lock.h"
 #include "engine/shadow.h"
 #include "engine/root.h"
 
@@ -30,7 +31,7 @@ bool vmmu_wrprot_slot(struct vmmu_vm *vm, struct vmmu_slot *slot, int min_level)
 	struct vmmu_page *root = NULL;
 	bool changed = false;
 
-	vmmu_host_lock_shared(vm);
+	vm_lock_shared(vm);
 	while ((root = vmmu_root_next(vm, root, vmmu_host_slot_space(slot), VMMU_ROOTS_ALL))) {
 		struct vmmu_op op = slot_op(root, slot);
 
@@ -38,7 +39,7 @@ bool vmmu_wrprot_slot(struct vmmu_vm *vm, struct vmmu_slot *slot, int min_level)
 		changed |= op.changed;
 	}
 	changed |= slot_leaves(vm, slot, min_level, vmmu_leaf_wrprotected);
-	vmmu_host_unlock_shared(vm);
+	vm_unlock_shared(vm);
 	return changed;
 }
 
@@ -47,7 +48,7 @@ bool vmmu_clean_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 	struct vmmu_page *root = NULL;
 	bool changed = false;
 
-	vmmu_host_lock_shared(vm);
+	vm_lock_shared(vm);
 	while ((root = vmmu_root_next(vm, root, vmmu_host_slot_space(slot), VMMU_ROOTS_ALL))) {
 		struct vmmu_op op = slot_op(root, slot);
 
@@ -55,7 +56,7 @@ bool vmmu_clean_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 		changed |= op.changed;
 	}
 	changed |= slot_leaves(vm, slot, VMMU_LEVEL_4K, vmmu_leaf_cleaned);
-	vmmu_host_unlock_shared(vm);
+	vm_unlock_shared(vm);
 	return changed;
 }
 

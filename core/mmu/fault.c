@@ -5,6 +5,7 @@
 #include <vmmu/host.h>
 #include <vmmu/walk.h>
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/direct.h"
 #include "engine/shadow.h"
 #include "format/spte.h"
@@ -87,10 +88,10 @@ static enum vmmu_fault_result map_memory(struct vmmu_vcpu *v, struct vmmu_fault 
 
 	if (stop)
 		return (enum vmmu_fault_result)stop;
-	vmmu_host_lock_shared(v->vm);
+	vm_lock_shared(v->vm);
 	if (!vmmu_root_is_obsolete(c) && !vmmu_host_fault_stale(v, f))
 		result = w ? map_shadow_locked(v, c, f, w) : map_direct_locked(v, f);
-	vmmu_host_unlock_shared(v->vm);
+	vm_unlock_shared(v->vm);
 	vmmu_host_fault_release(v, f);
 	return result;
 }
@@ -106,9 +107,9 @@ static enum vmmu_fault_result fault_direct(struct vmmu_vcpu *v, struct vmmu_faul
 	if (vmmu_fault_is_write(f) && vmmu_fault_is_present(f) && f->slot && vmmu_host_write_tracked(v->vm, f->slot, f->gfn)) {
 		bool emulate;
 
-		vmmu_host_lock_shared(v->vm);
+		vm_lock_shared(v->vm);
 		emulate = must_emulate_write(v, f);
-		vmmu_host_unlock_shared(v->vm);
+		vm_unlock_shared(v->vm);
 		if (emulate)
 			return VMMU_FAULT_EMULATE;
 	}

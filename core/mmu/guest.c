@@ -4,6 +4,7 @@
 #include <vmmu/host.h>
 #include <vmmu/memory.h>
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/shadow.h"
 #include "page/index.h"
 
@@ -17,9 +18,9 @@ static void sync_root(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_r
 		count_vcpu(v, VMMU_C_SYNCS_EMPTY);
 		return;
 	}
-	vmmu_host_lock_shared(v->vm);
+	vm_lock_shared(v->vm);
 	vmmu_shadow_sync_root(v->vm, &c->mode, root->page);
-	vmmu_host_unlock_shared(v->vm);
+	vm_unlock_shared(v->vm);
 }
 
 void vmmu_sync(struct vmmu_vcpu *v, struct vmmu_context *c)
@@ -41,9 +42,9 @@ static void invalidate_in(struct vmmu_vcpu *v, struct vmmu_root *root, uint64_t 
 {
 	if (!root->page || !root->page->shadow)
 		return;
-	vmmu_host_lock_shared(v->vm);
+	vm_lock_shared(v->vm);
 	vmmu_shadow_invalidate_address(v->vm, root->page, addr);
-	vmmu_host_unlock_shared(v->vm);
+	vm_unlock_shared(v->vm);
 }
 
 void vmmu_invalidate_address(struct vmmu_vcpu *v, struct vmmu_context *c, uint64_t addr)
@@ -77,9 +78,9 @@ void vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes)
 {
 	if (!shadow_in_use(vm) || !is_mirrored(vm, gpa >> VMMU_PAGE_SHIFT))
 		return;
-	vmmu_host_lock_shared(vm);
+	vm_lock_shared(vm);
 	vmmu_shadow_written(vm, gpa, bytes);
-	vmmu_host_unlock_shared(vm);
+	vm_unlock_shared(vm);
 }
 
 bool vmmu_unprotect(struct vmmu_vm *vm, vmmu_gfn_t gfn)
@@ -88,8 +89,8 @@ bool vmmu_unprotect(struct vmmu_vm *vm, vmmu_gfn_t gfn)
 
 	if (!shadow_in_use(vm))
 		return false;
-	vmmu_host_lock_shared(vm);
+	vm_lock_shared(vm);
 	any = vmmu_shadow_unprotect(vm, gfn);
-	vmmu_host_unlock_shared(vm);
+	vm_unlock_shared(vm);
 	return any;
 }

@@ -3,6 +3,7 @@
 #include <vmmu/memory.h>
 #include <vmmu/host.h>
 #include "engine/direct.h"
+#include "base/lock.h"
 #include "engine/root.h"
 #include "engine/shadow.h"
 #include "engine/shadow_split.h"
@@ -15,9 +16,9 @@ static bool split_in_root(struct vmmu_page *root, vmmu_gfn_t start, vmmu_gfn_t e
 	struct vmmu_op op = vmmu_op_start(root, start, end, vmmu_host_yield_shared);
 
 	while (!vmmu_direct_split(&op, level, spare)) {
-		vmmu_host_unlock_shared(vm);
+		vm_unlock_shared(vm);
 		*spare = vmmu_page_alloc(vm);
-		vmmu_host_lock_shared(vm);
+		vm_lock_shared(vm);
 		if (!*spare)
 			return false;
 	}
@@ -36,9 +37,9 @@ static void split_in_shadows(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gf
 
 	while (!err && !vmmu_shadow_split(&s)) {
 		vmmu_flush_pay(&s.debt);
-		vmmu_host_unlock_shared(vm);
+		vm_unlock_shared(vm);
 		err = vmmu_stock_fill(vm, stock, s.nodes_wanted);
-		vmmu_host_lock_shared(vm);
+		vm_lock_shared(vm);
 	}
 	vmmu_flush_pay(&s.debt);
 }
@@ -48,7 +49,7 @@ void vmmu_split_range(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t sta
 	struct vmmu_stock stock = { .page = NULL };
 	struct vmmu_page *root = NULL;
 
-	vmmu_host_lock_shared(vm);
+	vm_lock_shared(vm);
 	while ((root = vmmu_root_next(vm, root, vmmu_host_slot_space(slot), VMMU_ROOTS_VALID)))
 		if (!split_in_root(root, start, end, level, &stock.page)) {
 			vmmu_root_put(vm, root);
@@ -56,7 +57,7 @@ void vmmu_split_range(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t sta
 		}
 	if (!root && shadow_in_use(vm))
 		split_in_shadows(vm, slot, start, end, level, &stock);
-	vmmu_host_unlock_shared(vm);
+	vm_unlock_shared(vm);
 	vmmu_stock_free(&stock);
 }
 
@@ -91,7 +92,7 @@ void vmmu_collapse_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 	struct vmmu_flush debt = flush_none(vm);
 	struct vmmu_page *root = NULL;
 
-	vmmu_host_lock_shared(vm);
+	vm_lock_shared(vm);
 	while ((root = vmmu_root_next(vm, root, vmmu_host_slot_space(slot), VMMU_ROOTS_VALID))) {
 		struct vmmu_op op = vmmu_op_start(root, vmmu_host_slot_start(slot), vmmu_host_slot_end(slot),
 						  vmmu_host_yield_shared);
@@ -102,5 +103,5 @@ void vmmu_collapse_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 	if (shadow_in_use(vm))
 		vmmu_shadow_collapse(vm, slot, vmmu_host_yield_shared, &debt);
 	vmmu_flush_pay(&debt);
-	vmmu_host_unlock_shared(vm);
+	vm_unlock_shared(vm);
 }

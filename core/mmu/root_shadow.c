@@ -47,7 +47,7 @@ static int load_long(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
 
 	if (!is_memory(v, gfn_of(c->pgd)))
 		return VMMU_EFAULT;
-	vmmu_host_lock_shared(v->vm);
+	vm_lock_shared(v->vm);
 	vmmu_host_rcu_read_lock();
 	*built = !vmmu_index_find(v->vm, gfn_of(c->pgd), c->role);
 	page = vmmu_shadow_get(v, gfn_of(c->pgd), c->role);
@@ -59,7 +59,7 @@ static int load_long(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
 			take_root(c, page, 1);
 	}
 	vmmu_host_rcu_read_unlock();
-	vmmu_host_unlock_shared(v->vm);
+	vm_unlock_shared(v->vm);
 	/* Zapped and freed under our eyes: the caller tries again. */
 	return c->root.page ? VMMU_OK : VMMU_EAGAIN;
 }
@@ -109,10 +109,10 @@ static int link_child(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int 
 {
 	bool linked;
 
-	vmmu_host_spin_lock(&page->s.lock);
+	page_lock(page);
 	/* Stale entries below do no harm yet: the root is synced before a vCPU runs on it. */
 	linked = !page->invalid && vmmu_shadow_link(v, page, i, child, shadow_flushes(v->vm));
-	vmmu_host_spin_unlock(&page->s.lock);
+	page_unlock(page);
 	return linked ? VMMU_OK : VMMU_EAGAIN;
 }
 
@@ -172,7 +172,7 @@ static int join_own(struct vmmu_vcpu *v, struct vmmu_context *c, const struct vm
 	struct vmmu_flush debt = flush_none(v->vm);
 	int err = VMMU_OK;
 
-	vmmu_host_lock_shared(v->vm);
+	vm_lock_shared(v->vm);
 	vmmu_host_rcu_read_lock();
 	own[0]->root_refs = 2;
 	for (unsigned int n = 0; n < count; n++)
@@ -190,7 +190,7 @@ static int join_own(struct vmmu_vcpu *v, struct vmmu_context *c, const struct vm
 		take_root(c, own[0], tree_pins(t));
 	}
 	vmmu_host_rcu_read_unlock();
-	vmmu_host_unlock_shared(v->vm);
+	vm_unlock_shared(v->vm);
 	return err;
 }
 
@@ -198,13 +198,13 @@ static bool take_parked(struct vmmu_vcpu *v, struct vmmu_context *c, const struc
 {
 	struct vmmu_page *root;
 
-	vmmu_host_lock_shared(v->vm);
+	vm_lock_shared(v->vm);
 	vmmu_host_rcu_read_lock();
 	root = vmmu_own_unpark(v->vm, t);
 	if (root)
 		take_root(c, root, tree_pins(t));
 	vmmu_host_rcu_read_unlock();
-	vmmu_host_unlock_shared(v->vm);
+	vm_unlock_shared(v->vm);
 	return root;
 }
 
@@ -247,21 +247,21 @@ void vmmu_make_room(struct vmmu_vm *vm)
 		most = least;
 	if (counter_read(&vm->count[VMMU_C_SHADOWS_NOW]) <= most)
 		return;
-	vmmu_host_lock_shared(vm);
+	vm_lock_shared(vm);
 	vmmu_shadow_evict(vm, most);
-	vmmu_host_unlock_shared(vm);
+	vm_unlock_shared(vm);
 }
 
 void vmmu_own_root_drop(struct vmmu_vcpu *v, struct vmmu_page *root)
 {
 	struct vmmu_flush debt = flush_none(v->vm);
 
-	vmmu_host_lock_shared(v->vm);
+	vm_lock_shared(v->vm);
 	vmmu_host_rcu_read_lock();
 	vmmu_own_park(root, &debt);
 	vmmu_flush_pay(&debt);
 	vmmu_host_rcu_read_unlock();
-	vmmu_host_unlock_shared(v->vm);
+	vm_unlock_shared(v->vm);
 }
 
 int vmmu_root_load_shadow(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
@@ -275,8 +275,8 @@ int vmmu_root_load_shadow(struct vmmu_vcpu *v, struct vmmu_context *c, bool *bui
 		if (err)
 			return err;
 		/* Faults that began before install without a look at reverse maps and track words: let them end. */
-		vmmu_host_lock_excl(v->vm);
-		vmmu_host_unlock_excl(v->vm);
+		vm_lock_excl(v->vm);
+		vm_unlock_excl(v->vm);
 	}
 	do {
 		vmmu_make_room(v->vm);

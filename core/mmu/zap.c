@@ -3,6 +3,7 @@
 #include <vmmu/memory.h>
 #include <vmmu/host.h>
 #include "base/count.h"
+#include "base/lock.h"
 #include "engine/direct.h"
 #include "engine/shadow.h"
 #include "engine/root.h"
@@ -56,7 +57,7 @@ void vmmu_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 	struct vmmu_flush debt = flush_none(vm);
 	struct vmmu_slot *there;
 
-	vmmu_host_lock_shared(vm);
+	vm_lock_shared(vm);
 	zap_in_roots(vm, vmmu_host_slot_space(slot), vmmu_host_slot_start(slot), vmmu_host_slot_end(slot),
 		     vmmu_host_yield_shared);
 	/* The slot as it is looked up has the words that count, also if they were made while it was on its way out. */
@@ -67,16 +68,15 @@ void vmmu_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 	/* Whoever else holds the lock shared may have taken a table out already, and not have paid for it yet. */
 	vmmu_host_flush_range(vm, vmmu_host_slot_start(slot), vmmu_host_slot_end(slot));
 	count_vm(vm, VMMU_C_FLUSHES, 1);
-	vmmu_host_unlock_shared(vm);
+	vm_unlock_shared(vm);
 	if (!shadow_in_use(vm))
 		return;
 	/*
 	 * Whoever else holds the lock shared may be about to take out a page, and look up the slot whose words count it: let them
 	 * end before the slot can be looked up no more.
 	 */
-	vmmu_host_lock_excl(vm);
-	count_vm(vm, VMMU_C_LOCK_EXCL, 1);
-	vmmu_host_unlock_excl(vm);
+	vm_lock_excl(vm);
+	vm_unlock_excl(vm);
 }
 
 /* Take the trees of invalid roots apart; with the VM's reference goes the root, once no vCPU remembers it. */
@@ -97,24 +97,22 @@ static void zap_invalid_roots(struct vmmu_vm *vm)
 void vmmu_zap_all_fast(struct vmmu_vm *vm)
 {
 	count_vm(vm, VMMU_C_ZAP_ALL, 1);
-	count_vm(vm, VMMU_C_LOCK_EXCL, 1);
-	vmmu_host_lock_excl(vm);
+	vm_lock_excl(vm);
 	vmmu_roots_invalidate(vm);
 	zap_shadows(vm, vmmu_host_yield_excl);
 	vmmu_host_kick_obsolete_roots(vm);
-	vmmu_host_unlock_excl(vm);
+	vm_unlock_excl(vm);
 
-	vmmu_host_lock_shared(vm);
+	vm_lock_shared(vm);
 	zap_invalid_roots(vm);
-	vmmu_host_unlock_shared(vm);
+	vm_unlock_shared(vm);
 }
 
 void vmmu_zap_all(struct vmmu_vm *vm)
 {
 	count_vm(vm, VMMU_C_ZAP_ALL, 1);
-	count_vm(vm, VMMU_C_LOCK_EXCL, 1);
-	vmmu_host_lock_excl(vm);
+	vm_lock_excl(vm);
 	zap_in_roots(vm, -1, 0, ~0ull, vmmu_host_yield_excl);
 	zap_shadows(vm, vmmu_host_yield_excl);
-	vmmu_host_unlock_excl(vm);
+	vm_unlock_excl(vm);
 }

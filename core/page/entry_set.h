@@ -19,16 +19,6 @@ struct vmmu_entry_node {
 	uint64_t *entry[ENTRY_NODE_ENTRIES];
 };
 
-static inline void entry_set_lock(vmmu_entry_set *set)
-{
-	vmmu_host_bit_lock(set, 1);
-}
-
-static inline void entry_set_unlock(vmmu_entry_set *set)
-{
-	vmmu_host_bit_unlock(set, 1);
-}
-
 static inline bool entry_set_is_empty(const vmmu_entry_set *set)
 {
 	return !(*set & ~(uintptr_t)3);

@@ -3,6 +3,7 @@
 #include "page/index.h"
 #include <vmmu/host.h>
 #include "base/atomic.h"
+#include "base/lock.h"
 
 /* A chain's head; bit 0 is its lock. */
 struct vmmu_index {
@@ -91,13 +92,13 @@ struct vmmu_page *vmmu_index_insert(struct vmmu_vm *vm, struct vmmu_page *page)
 	uintptr_t *bucket = bucket_of(vm->index, page->gfn);
 	struct vmmu_page *there;
 
-	vmmu_host_bit_lock(bucket, 0);
+	bucket_lock(vm, bucket);
 	there = chain_find(bucket_head(bucket), page->gfn, page->role);
 	if (!there) {
 		page->s.hash_next = bucket_head(bucket);
 		__atomic_store_n(bucket, (uintptr_t)page | 1, __ATOMIC_RELEASE);
 	}
-	vmmu_host_bit_unlock(bucket, 0);
+	bucket_unlock(bucket);
 	return there ? there : page;
 }
 
@@ -106,7 +107,7 @@ void vmmu_index_remove(struct vmmu_vm *vm, struct vmmu_page *page)
 	uintptr_t *bucket = bucket_of(vm->index, page->gfn);
 	struct vmmu_page *at;
 
-	vmmu_host_bit_lock(bucket, 0);
+	bucket_lock(vm, bucket);
 	at = bucket_head(bucket);
 	if (at == page) {
 		__atomic_store_n(bucket, (uintptr_t)chain_next(page) | 1, __ATOMIC_RELEASE);
@@ -116,7 +117,7 @@ void vmmu_index_remove(struct vmmu_vm *vm, struct vmmu_page *page)
 		if (at)
 			__atomic_store_n(&at->s.hash_next, chain_next(page), __ATOMIC_RELEASE);
 	}
-	vmmu_host_bit_unlock(bucket, 0);
+	bucket_unlock(bucket);
 }
 
 static struct vmmu_page *any_valid(struct vmmu_page *page)

@@ -59,22 +59,29 @@ static inline void vmmu_host_table_account(struct vmmu_vm *vm, const void *table
 
 /* --- Locks, RCU, time to yield ------------------------------------------------------------ */
 
+/* What takes a lock returns whether it had to wait for it; a host that cannot tell says no. */
 static inline void vmmu_host_spin_init(vmmu_spinlock_t *lock);
-static inline void vmmu_host_spin_lock(vmmu_spinlock_t *lock);
+static inline bool vmmu_host_spin_lock(vmmu_spinlock_t *lock);
 static inline void vmmu_host_spin_unlock(vmmu_spinlock_t *lock);
 
 /* A lock in bit @bit of a word; who holds it may change the other bits by plain atomic stores that keep it. Context: atomic. */
-static inline void vmmu_host_bit_lock(uintptr_t *word, int bit);
+static inline bool vmmu_host_bit_lock(uintptr_t *word, int bit);
 static inline void vmmu_host_bit_unlock(uintptr_t *word, int bit);
 
 /*
  * The VM's reader-writer lock. Shared: faults, protection and splitting for the dirty log, root switches.
  * Exclusive: host invalidation, zap-all. A host that takes it before calling the core says so at the call.
  */
-static inline void vmmu_host_lock_shared(struct vmmu_vm *vm);
+static inline bool vmmu_host_lock_shared(struct vmmu_vm *vm);
 static inline void vmmu_host_unlock_shared(struct vmmu_vm *vm);
-static inline void vmmu_host_lock_excl(struct vmmu_vm *vm);
+static inline bool vmmu_host_lock_excl(struct vmmu_vm *vm);
 static inline void vmmu_host_unlock_excl(struct vmmu_vm *vm);
+/*
+ * For debug builds: VMMU_LOCK_KINDS numbers, 0 at first, which the core keeps for whoever holds locks on this CPU, to see their
+ * order kept. NULL: the host sees to the order itself. Context: a lock is held.
+ */
+#define VMMU_LOCK_KINDS 6
+static inline uint8_t *vmmu_host_locks_held(void);
 static inline void vmmu_host_assert_locked(struct vmmu_vm *vm);
 static inline void vmmu_host_assert_locked_excl(struct vmmu_vm *vm);
 /* Does somebody wait for this CPU or for the VM's lock? Context: vm any. */

@@ -65,6 +65,12 @@ enum vmmu_counter {
 	VMMU_C_FLUSHES_HANDED_UP,	/* flushes left to the caller, who merges them */
 	VMMU_C_ZAP_ALL,
 	VMMU_C_LOCK_EXCL,		/* times the core took the VM's lock exclusively */
+	VMMU_C_LOCK_WAIT_VM,		/* times it had to wait for a lock, by kind: see core/base/lock.h */
+	VMMU_C_LOCK_WAIT_PAGE,
+	VMMU_C_LOCK_WAIT_BUCKET,
+	VMMU_C_LOCK_WAIT_PARENTS,
+	VMMU_C_LOCK_WAIT_RMAP,
+	VMMU_C_LOCK_WAIT_LISTS,
 	VMMU_C_NR
 };
 
