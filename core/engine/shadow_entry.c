@@ -14,6 +14,9 @@
 #include "page/entry_set.h"
 #include "page/page.h"
 
+/* More leaves than these map a frame only in a guest that maps it again and again: its page of zeros, or none of ours. */
+#define LEAVES_OF_A_FRAME 512
+
 static struct vmmu_place place_of(struct vmmu_page *page, unsigned int i, vmmu_gfn_t gfn)
 {
 	return (struct vmmu_place){
@@ -140,6 +143,30 @@ static enum vmmu_leaf_result leaf_result(const struct vmmu_shadow_leaf *leaf, ui
 	return old == value ? VMMU_LEAF_SAME : VMMU_LEAF_SET;
 }
 
+/*
+ * A frame that so many leaves map as it may loses one of them, any one, before it gets another: who works on a frame holds its
+ * map's lock for as long as all of them take. Nodes are counted only when one is full. Context: the map's lock.
+ */
+static void limit_leaves(struct vmmu_vm *vm, vmmu_entry_set *set, const struct vmmu_place *at, struct vmmu_flush *debt)
+{
+	struct vmmu_place victim = *at;
+	struct entry_set_iter it;
+	unsigned int skip;
+	uint64_t old;
+
+	if (!vmmu_entry_set_needs_node(set) || vmmu_entry_set_count(set) < LEAVES_OF_A_FRAME)
+		return;
+	skip = (unsigned int)(counter_read(&vm->count[VMMU_C_LEAVES_SET]) % LEAVES_OF_A_FRAME);
+	victim.entry = vmmu_entry_set_first(set, &it);
+	while (skip--)
+		victim.entry = vmmu_entry_set_next(&it);
+	vmmu_entry_set_remove(set, victim.entry);
+	/* As where the host drops it: without its page's lock. */
+	old = pte_swap(victim.entry, 0);
+	vmmu_change_account(&victim, old, 0);
+	flush_add(debt, victim.gfn, victim.level);
+}
+
 enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i,
 					   const struct vmmu_shadow_leaf *leaf, struct vmmu_flush *debt)
 {
@@ -170,6 +197,8 @@ enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page
 	if (keeps)
 		value |= old & (fmt->accessed | fmt->dirty);
 	CHECK(vm, !vmmu_spte_reserved(fmt, value, level));
+	if (!keeps)
+		limit_leaves(vm, set, &at, debt);
 	old = pte_swap(at.entry, value);
 	if (!keeps)
 		vmmu_entry_set_add(set, at.entry, &v->pool.node[v->pool.nodes - 1]);
