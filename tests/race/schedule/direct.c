@@ -36,13 +36,6 @@ static void with_slots(void (*what)(void))
 	machine_slots_read_unlock(&m);
 }
 
-static void with_slots_lock(void (*what)(void))
-{
-	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m.slots_lock);
-	what();
-	machine_mutex_unlock(&m.slots_lock);
-}
-
 static void collapse_in(void)
 {
 	struct vmmu_slot *there = slot();
@@ -55,8 +48,6 @@ static void split_in(void) { vmmu_split_range(&m.vm, slot(), GFN, GFN + 1, 1); }
 static void split(void) { with_slots(split_in); }
 static void recover_in(void) { vmmu_nx_recover(&m.vm, 8); }
 static void recover(void) { with_slots(recover_in); }
-static void zap_fast_in(void) { vmmu_zap_all_fast(&m.vm); }
-static void zap_fast(void) { with_slots_lock(zap_fast_in); }
 
 static void zap_range_in(void)
 {
@@ -67,18 +58,6 @@ static void zap_range_in(void)
 
 static void zap_range(void) { with_slots(zap_range_in); }
 
-static void age(void)
-{
-	machine_slots_read_lock(&m);
-	machine_lock_shared(&m);
-	vmmu_age_range(&m.vm, 0, GFN, GFN + 1);
-	machine_unlock_shared(&m);
-	machine_slots_read_unlock(&m);
-}
-
-static void harvest(void) { machine_log_harvest(&m, 0, 0, GFN - START, false); }
-static void log_start(void) { machine_log_start(&m, 0, 0, MACHINE_LOG_PLAIN); }
-static void move(void) { machine_change(&m, GFN, GFN + 1, MACHINE_MOVE, VMMU_YIELD_ALLOWED); }
 static void make_2m(void) { machine_change(&m, GFN, GFN + 1, MACHINE_MAKE_2M, VMMU_YIELD_NEVER); }
 static void copy_on_write(void) { machine_change(&m, GFN, GFN + 1, MACHINE_PROTECT, VMMU_YIELD_NEVER); }
 static void replace(void) { machine_replace(&m, GFN); }
@@ -158,18 +137,18 @@ static void written(void) { empty(); touch(VMMU_PF_W); }
 static void two_written(void) { written(); write1_near(); }
 static void written_no_ad(void) { scene_begin(&ept_no_ad); touch(VMMU_PF_W); }
 /* Now and then the host flushes after aging; then the CPU has to come back. */
-static void age_and_flush(void) { age(); machine_flush(&m, 0, ~0ull); }
+static void age_and_flush(void) { scene_age(); machine_flush(&m, 0, ~0ull); }
 static void aged_no_ad(void) { written_no_ad(); age_and_flush(); }
-static void logged(void) { written(); log_start(); }
+static void logged(void) { written(); scene_log_start(); }
 static void logged_written(void) { logged(); touch(VMMU_PF_W); }
-static void logged_no_ad(void) { written_no_ad(); log_start(); touch(0); age_and_flush(); }
-static void logged_pml(void) { scene_begin(&ept_pml); touch(VMMU_PF_W); log_start(); }
+static void logged_no_ad(void) { written_no_ad(); scene_log_start(); touch(0); age_and_flush(); }
+static void logged_pml(void) { scene_begin(&ept_pml); touch(VMMU_PF_W); scene_log_start(); }
 static void written_pml(void) { logged_pml(); touch(VMMU_PF_W); }
 /* The root that maps the frame is the first vCPU's alone, and nobody caches it. */
 static void alone(void) { scene_begin(&no_cache); look_nested1(); write0(); }
 static void large_empty(void) { empty(); make_2m(); }
 static void large(void) { large_empty(); touch(VMMU_PF_W); }
-static void large_logged(void) { large(); log_start(); }
+static void large_logged(void) { large(); scene_log_start(); }
 static void large_all_set(void) { large(); machine_log_start(&m, 0, 0, MACHINE_LOG_ALL_SET); }
 static void small_over_large(void) { large(); split(); }
 static void hole_over_large(void) { small_over_large(); zap_range(); }
@@ -198,85 +177,85 @@ static const struct scene all[] = {
 	SCENE("fault, zap range", written, write0, zap_range),
 	SCENE("fault, zap range, empty", near_there, write0, zap_range),
 	SCENE("fault, fault, zap range", near_there, write0, write1, zap_range),
-	SCENE("zap near, zap all", two_written, zap_near, zap_fast),
-	SCENE("zap near, move, write", two_written, zap_near, move, write0),
-	SCENE("fault, move", near_there, write0, move),
-	SCENE("fault, move, mapped", written, write0, move),
-	SCENE("fault, fault, move", near_there, write0, write1, move),
+	SCENE("zap near, zap all", two_written, zap_near, scene_zap_all),
+	SCENE("zap near, move, write", two_written, zap_near, scene_move, write0),
+	SCENE("fault, move", near_there, write0, scene_move),
+	SCENE("fault, move, mapped", written, write0, scene_move),
+	SCENE("fault, fault, move", near_there, write0, write1, scene_move),
 	SCENE("fault, copy on write", seen, write0, copy_on_write),
 	SCENE("copy on write by two", cow, write0, write1),
 	SCENE("fault, replace", written, write0, replace),
 	SCENE("fault, make large", written, write0, make_2m),
-	SCENE("fault, zap all", written, write0, zap_fast),
-	SCENE("fault, zap all, empty", near_there, write0, zap_fast),
-	SCENE("root switch, zap all", written, switch0, zap_fast),
+	SCENE("fault, zap all", written, write0, scene_zap_all),
+	SCENE("fault, zap all, empty", near_there, write0, scene_zap_all),
+	SCENE("root switch, zap all", written, switch0, scene_zap_all),
 	SCENE("root switch by two", written, switch0, switch1),
-	SCENE("root switch by two, zap all", written, look_nested0, look_nested1, zap_fast),
-	SCENE("last reference to a root, zap all, move", alone, write0, zap_fast, move),
-	SCENE("zap all, zap all", written, zap_fast, zap_fast),
-	SCENE("fault, zap all, move", near_there, write0, zap_fast, move),
+	SCENE("root switch by two, zap all", written, look_nested0, look_nested1, scene_zap_all),
+	SCENE("last reference to a root, zap all, move", alone, write0, scene_zap_all, scene_move),
+	SCENE("zap all, zap all", written, scene_zap_all, scene_zap_all),
+	SCENE("fault, zap all, move", near_there, write0, scene_zap_all, scene_move),
 	SCENE("fault, slot goes", written, write0, delete),
 	SCENE("fault, slot goes, empty", near_there, write0, delete),
-	SCENE("fast fault, age", aged_no_ad, write0, age),
+	SCENE("fast fault, age", aged_no_ad, write0, scene_age),
 	SCENE("fast fault, fast fault", aged_no_ad, write0, write1),
-	SCENE("fast fault, age, move", aged_no_ad, write0, age, move),
-	SCENE("fast fault, age, collapse", aged_small_over_large, write0, age, collapse),
-	SCENE("fault, age", near_there, write0, age),
-	SCENE("fault, age, mapped", seen, write0, age),
-	SCENE("age, move", written, age, move),
-	SCENE("write, begin of log", written, write0, log_start),
-	SCENE("first write, begin of log", seen, write0, log_start),
-	SCENE("fault, begin of log", near_there, write0, log_start),
-	SCENE("fast fault, harvest", logged, write0, harvest),
-	SCENE("write, harvest", logged_written, write0, harvest),
-	SCENE("write, harvest, zap all", logged_written, write0, harvest, zap_fast),
-	SCENE("fast fault of two, harvest", logged, write0, write1, harvest),
-	SCENE("fast fault, harvest, age", logged_no_ad, write0, harvest, age),
-	SCENE("fast fault, move, logged", logged, write0, move),
-	SCENE("CPU's log, harvest", logged_pml, write0, harvest),
-	SCENE("CPU's log, harvest, written", written_pml, write0, harvest),
-	SCENE("CPU's log of two, harvest", written_pml, write0, write1_near, harvest),
+	SCENE("fast fault, age, move", aged_no_ad, write0, scene_age, scene_move),
+	SCENE("fast fault, age, collapse", aged_small_over_large, write0, scene_age, collapse),
+	SCENE("fault, age", near_there, write0, scene_age),
+	SCENE("fault, age, mapped", seen, write0, scene_age),
+	SCENE("age, move", written, scene_age, scene_move),
+	SCENE("write, begin of log", written, write0, scene_log_start),
+	SCENE("first write, begin of log", seen, write0, scene_log_start),
+	SCENE("fault, begin of log", near_there, write0, scene_log_start),
+	SCENE("fast fault, harvest", logged, write0, scene_harvest),
+	SCENE("write, harvest", logged_written, write0, scene_harvest),
+	SCENE("write, harvest, zap all", logged_written, write0, scene_harvest, scene_zap_all),
+	SCENE("fast fault of two, harvest", logged, write0, write1, scene_harvest),
+	SCENE("fast fault, harvest, age", logged_no_ad, write0, scene_harvest, scene_age),
+	SCENE("fast fault, move, logged", logged, write0, scene_move),
+	SCENE("CPU's log, harvest", logged_pml, write0, scene_harvest),
+	SCENE("CPU's log, harvest, written", written_pml, write0, scene_harvest),
+	SCENE("CPU's log of two, harvest", written_pml, write0, write1_near, scene_harvest),
 	SCENE("write, track", written, write0, track),
 	SCENE("fault, track", near_there, write0, track),
 	SCENE("fast fault, track", logged, write0, track),
-	SCENE("write, harvest, track", logged_written, write0, harvest, track),
-	SCENE("write, age, track", written_no_ad, write0, age, track),
+	SCENE("write, harvest, track", logged_written, write0, scene_harvest, track),
+	SCENE("write, age, track", written_no_ad, write0, scene_age, track),
 	SCENE("write, untrack", tracked, write0, untrack),
 	SCENE("split, write", large, split, write0),
 	SCENE("split, split", large, split, split),
-	SCENE("split, move", large, split, move),
-	SCENE("write of large, first harvest", large_all_set, write0, harvest),
-	SCENE("split by fault, harvest", large_logged, write0, harvest),
+	SCENE("split, move", large, split, scene_move),
+	SCENE("write of large, first harvest", large_all_set, write0, scene_harvest),
+	SCENE("split by fault, harvest", large_logged, write0, scene_harvest),
 	SCENE("split by two faults", large_logged, write0, write1_near),
 	SCENE("collapse, write", small_over_large, collapse, write0),
 	SCENE("collapse, fault", hole_over_large, collapse, write0),
 	SCENE("collapse, slot goes", small_over_large, collapse, delete),
-	SCENE("collapse, age", small_over_large, collapse, age),
+	SCENE("collapse, age", small_over_large, collapse, scene_age),
 	SCENE("collapse, collapse", small_over_large, collapse, collapse),
 	SCENE("collapse, split", small_over_large, collapse, split),
 	SCENE("large leaf over table, write near", hole_over_large, write0, write1_near),
 	SCENE("large leaf over table, by two", hole_over_large, write0, read1),
-	SCENE("large leaf over table, age", hole_over_large, write0, age),
+	SCENE("large leaf over table, age", hole_over_large, write0, scene_age),
 	SCENE("large leaf over table, split", hole_over_large, write0, split),
-	SCENE("large leaf over table, zap all", hole_over_large, write0, zap_fast),
+	SCENE("large leaf over table, zap all", hole_over_large, write0, scene_zap_all),
 	SCENE("fetch, NX recovery", nx_small, fetch0, recover),
 	SCENE("fetch of large, NX recovery", nx_large, fetch0, recover),
-	SCENE("fetch of large, zap all", nx_large, fetch0, zap_fast),
+	SCENE("fetch of large, zap all", nx_large, fetch0, scene_zap_all),
 	SCENE("fetch of large, collapse", nx_large, fetch0, collapse),
 	SCENE("fetch into a hole, NX recovery", nx_hole, fetch0, recover),
 	SCENE("fetch of large, by two", nx_large, fetch0, fetch1),
 	SCENE("NX recovery, write", nx_small, recover, write0),
-	SCENE("NX recovery, move", nx_small, recover, move),
+	SCENE("NX recovery, move", nx_small, recover, scene_move),
 	SCENE("NX recovery by two", nx_small, recover, recover),
-	SCENE("NX recovery, zap all", nx_small, recover, zap_fast),
+	SCENE("NX recovery, zap all", nx_small, recover, scene_zap_all),
 	SCENE("NX recovery, collapse", nx_small, recover, collapse),
 	SCENE("NX begins, fetch", large, nx_on, fetch0),
-	SCENE("prefetch, zap all", near_prefetching, write0, zap_fast),
+	SCENE("prefetch, zap all", near_prefetching, write0, scene_zap_all),
 	SCENE("prefetch, zap range", near_prefetching, write0, zap_near),
 	SCENE("prefetch, move near", near_prefetching, write0, move_near),
 	SCENE("prefetch, fault near", near_prefetching, write0, write1_near),
-	SCENE("prefetch, begin of log", near_prefetching, write0, log_start),
-	SCENE("prefetch for guest, move", near_there, prefetch0, move),
+	SCENE("prefetch, begin of log", near_prefetching, write0, scene_log_start),
+	SCENE("prefetch for guest, move", near_there, prefetch0, scene_move),
 	SCENE("prefetch for guest, fault", near_there, prefetch0, write1),
 };
 

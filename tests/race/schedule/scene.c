@@ -61,6 +61,26 @@ void scene_access(unsigned int vcpu, vmmu_gfn_t gfn, uint64_t pf)
 	}
 }
 
+void scene_age(void)
+{
+	machine_slots_read_lock(&m);
+	machine_lock_shared(&m);
+	vmmu_age_range(&m.vm, 0, GFN, GFN + 1);
+	machine_unlock_shared(&m);
+	machine_slots_read_unlock(&m);
+}
+
+void scene_move(void) { machine_change(&m, GFN, GFN + 1, MACHINE_MOVE, VMMU_YIELD_ALLOWED); }
+void scene_log_start(void) { machine_log_start(&m, 0, 0, MACHINE_LOG_PLAIN); }
+void scene_harvest(void) { machine_log_harvest(&m, 0, 0, GFN - START, false); }
+
+void scene_zap_all(void)
+{
+	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m.slots_lock);
+	vmmu_zap_all_fast(&m.vm);
+	machine_mutex_unlock(&m.slots_lock);
+}
+
 static void check_access(unsigned int vcpu, vmmu_gfn_t gfn, uint64_t pf)
 {
 	enum machine_access_result expected = MACHINE_ACCESS_DONE;

@@ -23,6 +23,12 @@ const struct scene *shadow_scene(unsigned int n);
 void scene_begin(const struct machine_config *config);
 /* A vCPU that may fault as often as it takes. */
 void scene_access(unsigned int vcpu, vmmu_gfn_t gfn, uint64_t pf);
+/* What the host does, to GFN where it is about a frame. */
+void scene_age(void);
+void scene_move(void);
+void scene_log_start(void);
+void scene_harvest(void);
+void scene_zap_all(void);
 /* At the end: all is well, goes on working, and leaves nothing behind. */
 void scene_check(void);
 /* The last part of it: the log, an audit, and nothing is left. */

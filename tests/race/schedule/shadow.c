@@ -124,12 +124,17 @@ static void to_and_fro0(void)
 	read0();
 }
 
+/* By the other process' way, and again after a flush by that way alone. */
+static void other_process_twice0(void) { other_process0(); flush(0); read0(); }
+static void near0(void) { access(0, AT(4), 0); }
+static void back0(void) { machine_guest_load_cr3(m.vcpu[0], ROOT << 12, true); read0(); }
+static void read0_before(void) { access(0, AT(2), 0); }
+
 static void change(uint64_t page, enum machine_change how)
 {
 	machine_change(&m, page, page + 1, how, VMMU_YIELD_ALLOWED);
 }
 
-static void move_data(void) { change(DATA, MACHINE_MOVE); }
 static void move_table(void) { change(LAST, MACHINE_MOVE); }
 static void copy_data(void) { change(DATA, MACHINE_PROTECT); }
 
@@ -153,24 +158,6 @@ static void unprotect_last(void) { unprotect(LAST); }
 static void unprotect_middle(void) { unprotect(MIDDLE); }
 static void unprotect_root(void) { unprotect(ROOT); }
 
-static void zap_all(void)
-{
-	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m.slots_lock);
-	vmmu_zap_all_fast(&m.vm);
-	machine_mutex_unlock(&m.slots_lock);
-}
-
-static void age(void)
-{
-	machine_slots_read_lock(&m);
-	machine_lock_shared(&m);
-	vmmu_age_range(&m.vm, 0, DATA, DATA + 1);
-	machine_unlock_shared(&m);
-	machine_slots_read_unlock(&m);
-}
-
-static void harvest(void) { machine_log_harvest(&m, 0, 0, DATA - START, false); }
-static void log_start(void) { machine_log_start(&m, 0, 0, MACHINE_LOG_PLAIN); }
 static void track_data(void) { machine_track(&m, DATA, true); }
 
 /* A large page. */
@@ -285,7 +272,36 @@ static void shared_upper(void)
 	write0();
 	other_process1();
 }
-static void logged(void) { written(); log_start(); }
+/* Both on the second process' tables, in which there is no way to LAST yet; by the first one's it is out of sync. */
+static void two_without_way(void)
+{
+	unsync();
+	for (unsigned int i = 0; i < 2; i++) {
+		machine_guest_load_cr3(m.vcpu[i], ROOT2 << 12, true);
+		access(i, IN(WINDOW, 0), 0);
+	}
+}
+
+/* Nobody remembers the first process' root. */
+static void root_forgotten(void)
+{
+	two_processes();
+	other_process0();
+	machine_slots_read_lock(&m);
+	for (unsigned int i = 0; i < 2; i++)
+		vmmu_roots_drop_cached(&m.vcpu[i]->v, &m.vcpu[i]->v.l1);
+	machine_slots_read_unlock(&m);
+}
+
+static void logged(void) { written(); scene_log_start(); }
+/* The entry before DATA's is looked at, and DATA's comes along. */
+static void neighbours(void)
+{
+	begin_with(&shadow_prefetching, &long_mode);
+	entry(LAST, 2, (OTHER + 1) << 12 | RW);
+	open_window();
+}
+
 static void prefetching(void) { begin_with(&shadow_prefetching, &long_mode); open_window(); }
 static void pae(void) { begin_with(&shadow, &pae_mode); access(0, IN(WINDOW, 0), 0); read1(); }
 static void no_paging(void) { begin_with(&shadow, &(struct machine_regs){ .cr0 = 0 }); }
@@ -335,7 +351,7 @@ static void nested(void)
 static void nested_writable(void) { nested(); l1_remaps(); }
 static void nested_seen(void) { nested(); read0(); }
 static void nested_unsync(void) { nested_seen(); l1_writes_near(); }
-static void nested_logged(void) { nested_writable(); log_start(); }
+static void nested_logged(void) { nested_writable(); scene_log_start(); }
 
 /* --- The end --------------------------------------------------------------------------------------- */
 
@@ -412,6 +428,8 @@ static const struct scene all[] = {
 	SCENE("shadow: link goes, fault", written, unlink1, write0_near),
 	SCENE("shadow: new way to an unsync table, write", unsync_remapped, other_process0, remap1_flush),
 	SCENE("shadow: new way to an unsync table, sync", unsync_remapped, other_process0, flush1),
+	SCENE("shadow: new way to an unsync table, write, flush there", unsync_remapped, other_process_twice0, remap1),
+	SCENE("shadow: new way, write and flush there", two_without_way, near0, remap1_flush),
 	SCENE("shadow: second link beside, write", written, link_beside1, remap0),
 	SCENE("shadow: two ways, sync of each", two_processes_unsync, flush_read0, flush_read1),
 	SCENE("shadow: two ways, write, sync", two_processes, remap0, flush_read1),
@@ -429,35 +447,37 @@ static const struct scene all[] = {
 	SCENE("shadow: zap of a middle table, fault", written, unprotect_middle, write0_near),
 	SCENE("shadow: zap of a middle table, write", written, unprotect_middle, remap1_flush),
 	SCENE("shadow: zap of the root, fault", written, unprotect_root, write0_near),
+	SCENE("shadow: zap of the root, switch to it", root_forgotten, back0, unprotect_root),
 	SCENE("shadow: zap of the root, process switch", two_processes, unprotect_root, to_and_fro0),
 	SCENE("shadow: zap, zap", written, unprotect_last, unprotect_middle),
 	SCENE("shadow: zap, zap of the same", written, unprotect_middle, unprotect_middle),
-	SCENE("shadow: zap all, fault", written, zap_all, write0),
-	SCENE("shadow: zap all, process switch", two_processes, zap_all, to_and_fro0),
+	SCENE("shadow: zap all, fault", written, scene_zap_all, write0),
+	SCENE("shadow: zap all, process switch", two_processes, scene_zap_all, to_and_fro0),
 	SCENE("shadow: process switch by two", written, other_process0, other_process1),
 	SCENE("shadow: invalidated address, fault", unsync_remapped, invlpg_read0, write1),
 	SCENE("shadow: invalidated address, write", unsync, remap1_invlpg, write0),
 	SCENE("shadow: invalidated address, sync", unsync, remap1_invlpg, flush_read0),
 	SCENE("shadow: invalidated address, first fault", last_writable, remap1_invlpg, read0),
-	SCENE("shadow: move, fault", window, move_data, read0),
-	SCENE("shadow: move, fault, mapped", written, move_data, write0),
-	SCENE("shadow: move, two faults", window, move_data, read0, write1),
-	SCENE("shadow: move, write of the table", written, move_data, remap1_flush),
+	SCENE("shadow: move, fault", window, scene_move, read0),
+	SCENE("shadow: move, fault, mapped", written, scene_move, write0),
+	SCENE("shadow: move, two faults", window, scene_move, read0, write1),
+	SCENE("shadow: move, write of the table", written, scene_move, remap1_flush),
 	SCENE("shadow: move of a table, fault", written, move_table, write0_near),
 	SCENE("shadow: move of a table, sync", unsync_remapped, move_table, flush_read0),
 	SCENE("shadow: copy on write, fault", written, copy_data, write0),
-	SCENE("shadow: log, fault", window, log_start, write0),
-	SCENE("shadow: log, write", written, log_start, write0),
-	SCENE("shadow: harvest, write", logged, harvest, write0),
-	SCENE("shadow: harvest, write, write", logged, harvest, write0, write1),
-	SCENE("shadow: harvest, sync", unsync_remapped, log_start, flush_read0),
-	SCENE("shadow: age, fault", written, age, write0),
-	SCENE("shadow: age, sync", unsync_remapped, age, flush_read0),
-	SCENE("shadow: age, write of the table", written, age, remap1_flush),
+	SCENE("shadow: log, fault", window, scene_log_start, write0),
+	SCENE("shadow: log, write", written, scene_log_start, write0),
+	SCENE("shadow: harvest, write", logged, scene_harvest, write0),
+	SCENE("shadow: harvest, write, write", logged, scene_harvest, write0, write1),
+	SCENE("shadow: harvest, sync", unsync_remapped, scene_log_start, flush_read0),
+	SCENE("shadow: age, fault", written, scene_age, write0),
+	SCENE("shadow: age, sync", unsync_remapped, scene_age, flush_read0),
+	SCENE("shadow: age, write of the table", written, scene_age, remap1_flush),
 	SCENE("shadow: track, fault", window, track_data, write0),
 	SCENE("shadow: prefetch, write of the table", prefetching, read0, remap1_flush),
-	SCENE("shadow: prefetch near, move", prefetching, write0_near, move_data),
-	SCENE("shadow: prefetch, move", prefetching, read0, move_data),
+	SCENE("shadow: prefetch near, move", prefetching, write0_near, scene_move),
+	SCENE("shadow: prefetch, move", prefetching, read0, scene_move),
+	SCENE("shadow: prefetch of a neighbour, move", neighbours, read0_before, scene_move),
 	SCENE("shadow: prefetch, track", prefetching, read0, track_data),
 	SCENE("shadow: PAE, fault, zap of the middle table", pae, unprotect_middle, write1),
 	SCENE("shadow: PAE, fault, evict", pae, evict_all, write1),
@@ -465,7 +485,7 @@ static const struct scene all[] = {
 	SCENE("shadow: sync twice, write twice", unsync, flush0_read0_twice, remap1_twice),
 	SCENE("shadow: no paging, fault, fault", no_paging, straight0, straight1),
 	SCENE("shadow: no paging, fault, evict", no_paging_seen, straight1_near, evict_all),
-	SCENE("shadow: no paging, fault, move", no_paging_seen, straight1, move_data),
+	SCENE("shadow: no paging, fault, move", no_paging_seen, straight1, scene_move),
 	SCENE("shadow: split, write", big, split, big_write1),
 	SCENE("shadow: split, entry goes", big, split, big_goes1),
 	SCENE("shadow: split, rights go", big, split, big_protect1),
@@ -492,7 +512,7 @@ static const struct scene all[] = {
 	SCENE("nested: zap, L1 writes the table", nested_seen, unprotect_last, l1_remaps),
 	SCENE("shadow: write, sync, evict", written, remap1_flush, flush_read0, evict_all),
 	SCENE("shadow: write, sync, zap", written, remap1_flush, flush_read0, unprotect_middle),
-	SCENE("shadow: write, sync, move", written, remap1_flush, flush_read0, move_data),
+	SCENE("shadow: write, sync, move", written, remap1_flush, flush_read0, scene_move),
 	SCENE("shadow: write, process switch, fault", two_processes, remap1_flush, to_and_fro0),
 };
 
