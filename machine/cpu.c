@@ -78,6 +78,7 @@ static void touch(struct machine_vcpu *c, const struct cpu_translation *t, uint6
 			    (unsigned long long)(t->pfn + (gfn - t->gfn)), (unsigned long long)gfn);
 	if (c->m->config.encrypted && t->encrypted == !!(ram_flags(&c->m->ram, page) & RAM_DEVICE))
 		machine_bug("gfn %#llx: encryption is wrong", (unsigned long long)gfn);
+	c->reached = page;
 	if (c->mirrors)
 		machine_guest_check(c, addr, pf, page);
 	if (!(pf & VMMU_PF_W))
@@ -178,12 +179,17 @@ void machine_cpu_flush(struct machine_vcpu *c, uint64_t root, vmmu_gfn_t start, 
 	machine_mutex_unlock(&c->cpu_lock);
 }
 
+void (*machine_at_flush)(void);
+
 void machine_flush(struct machine_vm *m, vmmu_gfn_t start, vmmu_gfn_t end)
 {
 	/* Translations of shadow pages are by other addresses than frames. */
 	bool all = machine_shadow_ready(m);
 
 	machine_count(&m->flushes);
+	if (machine_at_flush)
+		machine_at_flush();
+	MACHINE_SAY("  all TLBs are flushed");
 	for (unsigned int i = 0; i < m->vcpus; i++)
 		machine_cpu_flush(m->vcpu[i], 0, all ? 0 : start, all ? ~0ull : end);
 }
@@ -191,6 +197,7 @@ void machine_flush(struct machine_vm *m, vmmu_gfn_t start, vmmu_gfn_t end)
 void machine_kick_obsolete_roots(struct machine_vm *m)
 {
 	machine_count(&m->kicks);
+	MACHINE_SAY("  every vCPU has to drop obsolete roots");
 	for (unsigned int i = 0; i < m->vcpus; i++) {
 		struct machine_vcpu *c = m->vcpu[i];
 

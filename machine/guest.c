@@ -18,11 +18,35 @@ void machine_store(struct machine_vm *m, uint64_t page, unsigned int offset, uin
 {
 	char *at = (char *)machine_ram_content(&m->ram, page) + offset;
 
+	MACHINE_SAY("  %u bytes at %#llx of page %#llx become %#llx%s", bytes, (unsigned long long)offset, (unsigned long long)page,
+		    (unsigned long long)value, told ? "" : ", and nobody is told yet");
 	if (m->oracle)
 		oracle_store(m->oracle, page, offset, value, bytes, told);
 	else
 		for (unsigned int i = 0; i < bytes; i++)
 			__atomic_store_n(at + i, (char)(value >> (8 * i)), __ATOMIC_RELAXED);
+}
+
+bool machine_write_for_guest(struct machine_vm *m, const struct vmmu_slot *slot, vmmu_gpa_t gpa, uint64_t value,
+			     unsigned int bytes)
+{
+	uint64_t page = machine_slot_page(slot, gpa >> VMMU_PAGE_SHIFT), began;
+	unsigned int offset = (unsigned int)(gpa & (VMMU_PAGE_SIZE - 1));
+
+	if (!machine_ready_to_write(m, page))
+		return false;
+	machine_mutex_lock(MACHINE_LOCK_RAM, &m->ram_lock);
+	__atomic_fetch_add(&m->ram.version[slot->space][page], 1, __ATOMIC_RELAXED);
+	if (bytes)
+		machine_store(m, page, offset, value, bytes, false);
+	machine_mutex_unlock(&m->ram_lock);
+	machine_mark_dirty(m, slot, gpa >> VMMU_PAGE_SHIFT);
+	MACHINE_SAY("  the host writes gpa %#llx for the guest, and says so", (unsigned long long)gpa);
+	began = m->oracle ? oracle_tick(m->oracle) : 0;
+	vmmu_guest_written(&m->vm, bytes ? gpa : gpa & ~7ull, bytes ? bytes : 8);
+	if (m->oracle && bytes)
+		oracle_told(m->oracle, page, offset, bytes, began);
+	return true;
 }
 
 /* --- Spaces -------------------------------------------------------------------------------------- */
@@ -118,6 +142,8 @@ static void switch_to(struct machine_vcpu *c, struct vmmu_context *x, union vmmu
 
 	machine_vcpu_drain_log(c);
 	c->v.current_context = x;
+	MACHINE_SAY("vCPU %u: runs on the guest's %s tables at %#llx, space %d", machine_vcpu_number(c),
+		    vmmu_format_name((enum vmmu_format)x->mode.format), (unsigned long long)pgd, c->space);
 	if (x->mode.format == VMMU_FORMAT_NPT_PAE)
 		read_nested_pdptes(c, pgd);
 	machine_slots_read_lock(c->m);
@@ -148,6 +174,7 @@ void machine_guest_flush(struct machine_vcpu *c)
 {
 	uint64_t time = tick(c);
 
+	MACHINE_SAY("vCPU %u: flushes its space", machine_vcpu_number(c));
 	/* A root that is yet to be made is synced and flushed then. */
 	reenter(c);
 	if (!context(c)->root.page)
@@ -164,6 +191,7 @@ void machine_guest_flush_all(struct machine_vcpu *c)
 {
 	uint64_t time = tick(c);
 
+	MACHINE_SAY("vCPU %u: flushes all spaces", machine_vcpu_number(c));
 	reenter(c);
 	machine_slots_read_lock(c->m);
 	vmmu_sync(&c->v, context(c));
@@ -183,6 +211,7 @@ void machine_guest_invlpg(struct machine_vcpu *c, uint64_t addr)
 	uint64_t time = tick(c), frame = machine_cpu_frame(c, addr);
 	bool cpu_first = machine_random_below(&c->random, 2);
 
+	MACHINE_SAY("vCPU %u: flushes %#llx", machine_vcpu_number(c), (unsigned long long)addr);
 	reenter(c);
 	if (!x->root.page)
 		return;
@@ -262,24 +291,31 @@ static bool load_pdptes(struct machine_vcpu *c, struct machine_regs *r, int spac
 	return good;
 }
 
-static bool uses_pdptes(const struct machine_regs *r)
+bool machine_uses_pdptes(const struct machine_regs *r)
 {
 	return ((r->cr0 >> 31) & 1) && ((r->cr4 >> 5) & 1) && !((r->efer >> 10) & 1);
+}
+
+void machine_guest_describe(const struct machine_vcpu *c, const struct machine_regs *r, struct vmmu_mode *mode,
+			    struct oracle_tables *tables)
+{
+	struct vmmu_regs regs = core_regs(c, r);
+
+	vmmu_mode_init_legacy(mode, &regs);
+	describe_legacy(tables, c, r);
 }
 
 static void run_on(struct machine_vcpu *c, const struct machine_regs *r)
 {
 	struct vmmu_context *x = &c->v.l1;
-	struct vmmu_regs regs = core_regs(c, r);
 	int level;
 
 	c->g.regs = *r;
 	c->g.in_l2 = false;
-	vmmu_mode_init_legacy(&x->mode, &regs);
+	machine_guest_describe(c, r, &x->mode, &c->g.tables);
 	x->shadow = true;
 	memcpy(x->pdpte, r->pdpte, sizeof(x->pdpte));
 	level = x->mode.root_level > 3 ? x->mode.root_level : 3;
-	describe_legacy(&c->g.tables, c, r);
 	switch_to(c, x, vmmu_role_legacy(&x->mode, level, c->space, c->guest_view), r->cr3);
 }
 
@@ -287,7 +323,7 @@ bool machine_guest_set_regs(struct machine_vcpu *c, const struct machine_regs *r
 {
 	struct machine_regs r = *regs;
 
-	if (uses_pdptes(&r) && !load_pdptes(c, &r, space))
+	if (machine_uses_pdptes(&r) && !load_pdptes(c, &r, space))
 		return false;
 	c->space = space;
 	run_on(c, &r);
@@ -300,7 +336,7 @@ bool machine_guest_load_cr3(struct machine_vcpu *c, uint64_t cr3, bool flush)
 	struct machine_regs r = c->g.regs;
 
 	r.cr3 = cr3;
-	if (uses_pdptes(&r) && !load_pdptes(c, &r, c->space))
+	if (machine_uses_pdptes(&r) && !load_pdptes(c, &r, c->space))
 		return false;
 	run_on(c, &r);
 	if (flush)
@@ -366,6 +402,9 @@ void machine_guest_enter(struct machine_vcpu *c, const struct machine_nested *n,
 	} else {
 		enter_npt(c, n, l1);
 	}
+	/* L2 has no paging until it says so. */
+	machine_guest_l2_regs(c, &(struct machine_regs){ .cr0 = 0 });
+	c->g.l1_logged = 0;
 	if (flush)
 		machine_guest_flush(c);
 }
@@ -374,6 +413,7 @@ void machine_guest_leave(struct machine_vcpu *c)
 {
 	c->g.in_l2 = false;
 	c->g.space = NULL;
+	MACHINE_SAY("vCPU %u: leaves L2", machine_vcpu_number(c));
 	c->v.current_context = &c->v.l1;
 	machine_vcpu_switch(c, c->space, false, c->level);
 }

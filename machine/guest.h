@@ -29,12 +29,14 @@ struct machine_nested {
 	uint64_t root;
 	/* EPT */
 	bool exec_only, ad;
+	bool logs;			/* by page-modification logging */
 	uint8_t level, largest;
 	/* NPT: L1's registers as they are now say how its tables are read. */
 };
 
 #define GUEST_SPACES	48
 #define GUEST_INVLPGS	8
+#define GUEST_L1_LOG	6	/* entries of L1's page-modification log */
 struct guest_space {
 	bool used, nested;
 	uint32_t role;
@@ -53,6 +55,12 @@ struct machine_guest {
 	struct machine_regs regs;
 	struct machine_nested nested;
 	bool in_l2;
+	/* L2's own tables, which nobody mirrors: its CPU walks them, and the host's emulator. */
+	struct machine_regs l2;
+	struct vmmu_mode l2_mode;
+	struct oracle_tables l2_tables;
+	unsigned int l1_logged;		/* writes of L2's in L1's log, which L1 empties when it is full */
+	bool log_is_ahead;		/* L1's log has the page whose D is about to be set */
 	struct oracle_tables tables;	/* those that are mirrored now */
 	struct guest_space *space;	/* NULL: nothing is mirrored */
 	struct guest_space spaces[GUEST_SPACES];
@@ -103,7 +111,29 @@ bool machine_guest_is_settled(struct machine_vcpu *c, uint64_t addr);
 /* Where the host's emulator finds @addr: an L1 physical address, or VMMU_GPA_INVALID with c->g.injected. Context: slots. */
 vmmu_gpa_t machine_guest_translate(struct machine_vcpu *c, uint64_t addr, uint64_t pf);
 
-/* Write guest memory, by a CPU or for one (@told), or behind everybody's back. */
+/*
+ * The host writes guest memory for a guest's instruction, and tells the core. The instruction ends when the core has heard:
+ * a flush before that does not cover the write. @bytes 0: nothing in particular. Context: slots. Return: false, and nothing
+ * is written, while somebody else changes memory.
+ */
+bool machine_write_for_guest(struct machine_vm *m, const struct vmmu_slot *slot, vmmu_gpa_t gpa, uint64_t value,
+			     unsigned int bytes);
+/* Does MOV to CR3 load PDPTEs? */
+bool machine_uses_pdptes(const struct machine_regs *r);
+/* How tables are read with these registers, in the core's words and the oracle's. */
+void machine_guest_describe(const struct machine_vcpu *c, const struct machine_regs *r, struct vmmu_mode *mode,
+			    struct oracle_tables *tables);
+/* L2 sets its registers: how its own tables are read. Return: false if a CPU would refuse them. */
+bool machine_guest_l2_regs(struct machine_vcpu *c, const struct machine_regs *regs);
+/* Where the host's emulator finds L2's linear address @addr. Context: slots. */
+vmmu_gpa_t machine_guest_l2_translate(struct machine_vcpu *c, uint64_t addr, uint64_t pf, struct vmmu_guest_fault *fault);
+/* Where L1's nested tables have L2's physical address: services of the contract. */
+vmmu_gpa_t machine_translate_nested(struct machine_vcpu *c, vmmu_gpa_t gpa, uint64_t pf, struct vmmu_guest_fault *why);
+int machine_log_nested_write(struct machine_vcpu *c, vmmu_gpa_t gpa);
+/* An entry of L1's tables is about to become @value. */
+void machine_guest_entry_changes(struct machine_vcpu *c, uint64_t old, uint64_t value);
+
+/* Write guest memory, by a CPU (@told), or so that nobody hears of it. */
 void machine_store(struct machine_vm *m, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes,
 		   bool told);
 

@@ -57,6 +57,7 @@ void machine_log_start(struct machine_vm *m, int space, int id, enum machine_log
 {
 	struct vmmu_slot *old, *slot;
 
+	MACHINE_SAY("the host: logs slot %d of space %d", id, space);
 	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
 	old = machine_slot(m, space, id);
 	if (old && !old->logs) {
@@ -73,6 +74,7 @@ void machine_log_stop(struct machine_vm *m, int space, int id)
 {
 	struct vmmu_slot *old, *slot;
 
+	MACHINE_SAY("the host: logs slot %d of space %d no more", id, space);
 	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
 	old = machine_slot(m, space, id);
 	if (old && old->logs) {
@@ -123,6 +125,7 @@ uint64_t machine_log_harvest(struct machine_vm *m, int space, int id, uint64_t o
 	struct vmmu_slot *slot;
 	uint64_t found = 0;
 
+	MACHINE_SAY("the host: harvests the log of slot %d of space %d", id, space);
 	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
 	slot = machine_slot(m, space, id);
 	if (slot && slot->logs) {

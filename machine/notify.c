@@ -3,6 +3,7 @@
  * The host changes what stands behind guest memory, in the order of Linux' MMU notifiers: announce, unmap and flush,
  * change, announce the end. A large page of the host's goes as a whole before a part of it changes. See vm.h.
  */
+#include "say.h"
 #include "vm.h"
 
 /* Run @visit on the frames of each slot behind which pages [@start, @end) stand. Context: slots. */
@@ -123,8 +124,13 @@ static void carry_out(struct machine_vm *m, uint64_t start, uint64_t end, uint64
 static void change_locked(struct machine_vm *m, uint64_t start, uint64_t end, enum machine_change change,
 			  enum vmmu_yield yield)
 {
+	static const char *const what[] = {
+		[MACHINE_MOVE] = "moves", [MACHINE_SWAP_OUT] = "swaps out", [MACHINE_PROTECT] = "copies on write",
+		[MACHINE_MAKE_2M] = "makes large", [MACHINE_MAKE_1G] = "makes very large", [MACHINE_SPLIT] = "makes small",
+	};
 	uint64_t wide_start = start, wide_end = end;
 
+	MACHINE_SAY("the host: %s pages %#llx to %#llx", what[change], (unsigned long long)start, (unsigned long long)end);
 	widen(&m->ram, &wide_start, &wide_end, change);
 	invalidate_begin(m, wide_start, wide_end, yield);
 	if (machine_hook)

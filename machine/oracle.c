@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "oracle_rules.h"
 
 #define VALUES_MAX	64	/* of one word; older ones are forgotten, and what needs them is not judged */
 #define STEPS_MAX	4096	/* of one walk through the past */
@@ -22,11 +23,13 @@ struct word {
 
 struct page {
 	struct word word[512];
+	struct page *next;	/* all there are */
 };
 
 struct oracle {
 	struct machine_vm *m;
 	struct page **page;	/* by page of the host's; NULL: never written */
+	struct page *pages;
 	uint64_t time, oldest;
 	struct oracle_count count;
 };
@@ -46,12 +49,11 @@ struct oracle *oracle_new(struct machine_vm *m)
 
 void oracle_free(struct oracle *o)
 {
-	for (uint64_t n = 0; n < RAM_PAGES; n++) {
-		if (!o->page[n])
-			continue;
+	for (struct page *page = o->pages, *next; page; page = next) {
+		next = page->next;
 		for (unsigned int i = 0; i < 512; i++)
-			free(o->page[n]->word[i].value);
-		free(o->page[n]);
+			free(page->word[i].value);
+		free(page);
 	}
 	free(o->page);
 	free(o);
@@ -128,10 +130,13 @@ static uint64_t load(const void *at)
 
 void oracle_start_page(struct oracle *o, uint64_t page)
 {
-	if (!o->page[page])
-		o->page[page] = calloc(1, sizeof(**o->page));
+	if (o->page[page])
+		return;
+	o->page[page] = calloc(1, sizeof(**o->page));
 	if (!o->page[page])
 		abort();
+	o->page[page]->next = o->pages;
+	o->pages = o->page[page];
 }
 
 void oracle_store(struct oracle *o, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes, bool told)
@@ -162,6 +167,23 @@ void oracle_store(struct oracle *o, uint64_t page, unsigned int offset, uint64_t
 	}
 }
 
+void oracle_told(struct oracle *o, uint64_t page, unsigned int offset, unsigned int bytes, uint64_t began)
+{
+	for (unsigned int i = offset / 8; i <= (offset + bytes - 1) / 8; i++) {
+		struct word *w = &o->page[page]->word[i];
+		const struct value *last = &w->value[w->count - 1];
+		unsigned int halves = last->told;
+
+		if (last->time > began)
+			continue;
+		for (unsigned int half = 0; half < 2; half++)
+			if (offset < 8 * i + 4 * half + 4 && offset + bytes > 8 * i + 4 * half)
+				halves |= 1u << half;
+		/* The same value again, from now on: whoever flushed before this moment may still have the one before. */
+		word_add(o, w, last->value, halves, false);
+	}
+}
+
 void oracle_flags_set(struct oracle *o, uint64_t page, unsigned int offset)
 {
 	struct word *w = o->page[page] ? &o->page[page]->word[offset / 8] : NULL;
@@ -169,154 +191,6 @@ void oracle_flags_set(struct oracle *o, uint64_t page, unsigned int offset)
 	if (w && w->count)
 		word_add(o, w, load((char *)machine_ram_content(&o->m->ram, page) + (offset & ~7u)),
 			 w->value[w->count - 1].told, true);
-}
-
-/* --- Entries, as the manuals have them ---------------------------------------------------------- */
-
-static bool bit(uint64_t value, int n) { return (value >> n) & 1; }
-
-/* Is any of bits @high to @low set? */
-static bool any(uint64_t value, int high, int low)
-{
-	return high >= low && (value >> low) & ((2ull << (high - low)) - 1);
-}
-
-static int shift_of(const struct oracle_tables *t, int level)
-{
-	return 12 + (t->kind == ORACLE_32BIT ? 10 : 9) * (level - 1);
-}
-
-static bool is_leaf(const struct oracle_tables *t, int level, uint64_t e)
-{
-	if (level == 1)
-		return true;
-	if (!bit(e, 7))
-		return false;
-	switch (t->kind) {
-	case ORACLE_32BIT:
-		return t->pse;
-	case ORACLE_PAE:
-		return level == 2;
-	default:
-		return level <= 3;
-	}
-}
-
-static bool is_present(const struct oracle_tables *t, uint64_t e)
-{
-	return t->kind == ORACLE_EPT ? any(e, 2, 0) : bit(e, 0);
-}
-
-static bool misconfigured(const struct oracle_tables *t, int level, uint64_t e)
-{
-	unsigned int type = (e >> 3) & 7;
-
-	if ((bit(e, 1) && !bit(e, 0)) || (bit(e, 2) && !bit(e, 0) && !t->exec_only) || any(e, 51, t->width))
-		return true;
-	if (level > 3)
-		return any(e, 7, 3);
-	if (!is_leaf(t, level, e))
-		return any(e, 6, 3);
-	return level > t->ept_largest || type == 2 || type == 3 || type == 7 ||
-	       (level > 1 && any(e, shift_of(t, level) - 1, 12));
-}
-
-static bool reserved_32bit(const struct oracle_tables *t, int level, uint64_t e)
-{
-	if (level == 1 || !is_leaf(t, level, e))
-		return false;
-	/* Bits 20:13 are address bits 39:32. */
-	for (int n = 13; n <= 20; n++)
-		if (bit(e, n) && 32 + n - 13 >= t->width)
-			return true;
-	return bit(e, 21);
-}
-
-static bool has_reserved(const struct oracle_tables *t, int level, uint64_t e)
-{
-	if (t->kind == ORACLE_EPT)
-		return misconfigured(t, level, e);
-	if (t->kind == ORACLE_32BIT)
-		return reserved_32bit(t, level, e);
-	if (any(e, 51, t->width) || (!t->nxe && bit(e, 63)))
-		return true;
-	if (t->kind == ORACLE_PAE && any(e, 62, 52))
-		return true;
-	if (t->kind == ORACLE_PAE && level == 3)
-		return bit(e, 63) || any(e, 8, 5) || any(e, 2, 1);
-	if (level >= 4)
-		return bit(e, 7) || (t->amd && bit(e, 8));
-	if (level == 3 && bit(e, 7) && !t->gb)
-		return true;
-	return level > 1 && is_leaf(t, level, e) && any(e, shift_of(t, level) - 1, 13);
-}
-
-/* Rights from the root down to an entry. */
-struct rights {
-	bool read, write, user, exec;
-};
-
-static void narrow(const struct oracle_tables *t, int level, uint64_t e, struct rights *r)
-{
-	if (t->kind == ORACLE_EPT) {
-		r->read &= bit(e, 0);
-		r->write &= bit(e, 1);
-		r->exec &= bit(e, 2);
-	} else if (!(t->kind == ORACLE_PAE && level == 3)) {
-		r->write &= bit(e, 1);
-		r->user &= bit(e, 2);
-		if (t->kind != ORACLE_32BIT && t->nxe)
-			r->exec &= !bit(e, 63);
-	}
-}
-
-static bool permitted(const struct oracle_tables *t, const struct oracle_access *a, const struct rights *r)
-{
-	bool user = a->user || t->nested_amd;
-
-	if (t->kind == ORACLE_EPT)
-		return (!a->write || r->write) && (!a->fetch || r->exec) &&
-		       (((a->write || a->fetch) && !a->also_read) || r->read);
-	if (t->kind == ORACLE_NO_PAGING)
-		return true;
-	if ((user && !r->user) || (a->write && !r->write && (user || t->wp)) || (a->fetch && !r->exec))
-		return false;
-	if (!user && r->user && a->fetch && t->smep)
-		return false;
-	return user || !r->user || a->fetch || !t->smap || (a->ac && !a->implicit);
-}
-
-static uint64_t table_of(const struct oracle_tables *t, uint64_t e)
-{
-	return t->kind == ORACLE_32BIT ? e & 0xfffff000u : e & 0x000ffffffffff000ull;
-}
-
-static uint64_t root_of(const struct oracle_tables *t)
-{
-	return t->kind == ORACLE_32BIT ? t->root & 0xfffff000u :
-	       t->kind == ORACLE_PAE ? t->root & 0xffffffe0u : t->root & 0x000ffffffffff000ull;
-}
-
-static unsigned int index_of(const struct oracle_tables *t, int level, uint64_t addr)
-{
-	unsigned int entries = t->kind == ORACLE_32BIT ? 1024 : t->kind == ORACLE_PAE && level == 3 ? 4 : 512;
-
-	return (unsigned int)(addr >> shift_of(t, level)) % entries;
-}
-
-static uint64_t leaf_gfn(const struct oracle_tables *t, int level, uint64_t e, uint64_t addr)
-{
-	uint64_t inside = (1ull << shift_of(t, level)) - 1, base = table_of(t, e) & ~inside;
-
-	if (t->kind == ORACLE_32BIT && level == 2)
-		base |= ((e >> 13) & 0xff) << 32;
-	return (base | (addr & inside)) >> 12;
-}
-
-/* Addresses beyond what a kind of table translates. */
-static bool is_too_wide(const struct oracle_tables *t, uint64_t addr)
-{
-	return (t->kind == ORACLE_32BIT || t->kind == ORACLE_PAE) && addr >> 32;
 }
 
 /* The page of the host's behind @gfn. Return: false where no memory is. */
@@ -350,23 +224,93 @@ static struct oracle_now refuse(const struct oracle_tables *t, const struct orac
 	return now;
 }
 
-/* One entry as it is. Return: false where no memory is. */
+/* The slot behind @at, which the outer tables let be read. */
+static struct vmmu_slot *slot_behind(struct oracle *o, const struct oracle_tables *t, uint64_t at)
+{
+	const struct oracle_access read = { .user = true };
+	struct oracle_now now = oracle_walk(o, t->outer, at, &read);
+
+	return now.ok ? machine_slot_at(o->m, t->space, now.gfn) : NULL;
+}
+
+/* @at through the outer tables, if there are any. Return: false with *@now if they refuse. */
+static bool through_outer(struct oracle *o, const struct oracle_tables *t, uint64_t *at, const struct oracle_access *a,
+			  enum oracle_stage stage, struct oracle_now *now)
+{
+	struct oracle_access outer = { .write = a->write, .fetch = a->fetch, .user = true };
+
+	if (!t->outer)
+		return true;
+	if (stage == ORACLE_OUTER_TABLE)
+		outer = (struct oracle_access){ .write = t->outer_writes, .also_read = t->outer_writes, .user = true };
+	*now = oracle_walk(o, t->outer, *at, &outer);
+	now->stage = stage;
+	if (now->ok)
+		*at = now->gfn << 12 | (*at & 0xfff);
+	return now->ok;
+}
+
+/* One entry as it is. Return: false where no memory is, or with *@now if the outer tables refuse. */
 static bool entry_now(struct oracle *o, const struct oracle_tables *t, int level, uint64_t table, uint64_t addr,
-		      uint64_t *e)
+		      uint64_t *e, struct oracle_now *now)
 {
 	unsigned int i = index_of(t, level, addr), bytes = t->kind == ORACLE_32BIT ? 4 : 8;
 	uint64_t at = table + (uint64_t)i * bytes, page;
+	const struct oracle_access read = { .write = false };
 
 	if (t->kind == ORACLE_PAE && level == 3 && !t->pdpte_in_memory) {
 		*e = t->pdpte[i];
 		return true;
 	}
-	if (!page_behind(o, t->space, at >> 12, &page))
+	if (!through_outer(o, t, &at, &read, ORACLE_OUTER_TABLE, now) || !page_behind(o, t->space, at >> 12, &page))
 		return false;
 	*e = load((char *)machine_ram_content(&o->m->ram, page) + (at & 0xff8));
 	if (bytes == 4)
 		*e = at & 4 ? *e >> 32 : *e & 0xffffffffu;
 	return true;
+}
+
+/* The frame that the tables give, through the outer ones. */
+static struct oracle_now finish(struct oracle *o, const struct oracle_tables *t, uint64_t gfn, const struct oracle_access *a,
+				const struct rights *r)
+{
+	uint64_t at = gfn << 12;
+	struct oracle_now now;
+
+	if (!through_outer(o, t, &at, a, ORACLE_OUTER_FINAL, &now))
+		return now;
+	return (struct oracle_now){
+		.ok = true, .gfn = at >> 12, .read = r->read, .write = r->write, .user = r->user, .exec = r->exec,
+	};
+}
+
+/*
+ * Reading the entries was no write to the outer tables: setting their flags is. All of them can be read, down to level
+ * @last. *@now becomes what the outer tables say if they refuse.
+ */
+static void flags_are_refused(struct oracle *o, const struct oracle_tables *t, uint64_t addr, const struct oracle_access *a,
+			      int last, struct oracle_now *now)
+{
+	const struct oracle_access write = { .write = true, .user = true };
+	uint64_t table = root_of(t), e;
+	struct oracle_now outer;
+
+	for (int level = t->levels; level >= last; level--, table = table_of(t, e)) {
+		uint64_t at = table + (uint64_t)index_of(t, level, addr) * (t->kind == ORACLE_32BIT ? 4 : 8);
+		struct vmmu_slot *slot;
+
+		if (!entry_now(o, t, level, table, addr, &e, &outer))
+			return;
+		if ((t->kind == ORACLE_PAE && level == 3) || (bit(e, 5) && (level > last || !a->write || bit(e, 6))))
+			continue;
+		outer = oracle_walk(o, t->outer, at, &write);
+		slot = outer.ok ? NULL : slot_behind(o, t, at);
+		if (!outer.ok && slot && !slot->read_only) {
+			*now = outer;
+			now->stage = ORACLE_OUTER_TABLE;
+			return;
+		}
+	}
 }
 
 struct oracle_now oracle_walk(struct oracle *o, const struct oracle_tables *t, uint64_t addr,
@@ -378,11 +322,15 @@ struct oracle_now oracle_walk(struct oracle *o, const struct oracle_tables *t, u
 	int level = t->levels;
 
 	if (t->kind == ORACLE_NO_PAGING)
-		return (struct oracle_now){ .ok = true, .gfn = addr >> 12, .read = true, .write = true, .user = true, .exec = true };
+		return finish(o, t, addr >> 12, a, &r);
 	if (is_too_wide(t, addr))
 		return refuse(t, a, &r, false, false);
 	for (;; level--, table = table_of(t, e)) {
-		if (!entry_now(o, t, level, table, addr, &e) || !is_present(t, e))
+		struct oracle_now outer = { .ok = true };
+
+		if (!entry_now(o, t, level, table, addr, &e, &outer))
+			return outer.ok ? refuse(t, a, &r, false, false) : outer;
+		if (!is_present(t, e))
 			return refuse(t, a, &r, false, false);
 		if (has_reserved(t, level, e))
 			return refuse(t, a, &r, true, true);
@@ -392,11 +340,9 @@ struct oracle_now oracle_walk(struct oracle *o, const struct oracle_tables *t, u
 	}
 	if (!permitted(t, a, &r))
 		return refuse(t, a, &r, true, false);
-	now = (struct oracle_now){ .ok = true, .gfn = leaf_gfn(t, level, e, addr) };
-	now.read = r.read;
-	now.write = r.write;
-	now.user = r.user;
-	now.exec = r.exec;
+	now = finish(o, t, leaf_gfn(t, level, e, addr), a, &r);
+	if (now.ok && t->outer && !t->outer_writes)
+		flags_are_refused(o, t, addr, a, level, &now);
 	return now;
 }
 
@@ -544,7 +490,7 @@ bool oracle_flags_are_set(struct oracle *o, const struct oracle_tables *t, uint6
 		bool in_register = t->kind == ORACLE_PAE && level == 3 && !t->pdpte_in_memory;
 		struct vmmu_slot *slot;
 
-		if (!entry_now(o, t, level, table, addr, &e) || !is_present(t, e) || has_reserved(t, level, e))
+		if (!entry_now(o, t, level, table, addr, &e, NULL) || !is_present(t, e) || has_reserved(t, level, e))
 			return true;
 		if (in_register)
 			continue;
@@ -574,7 +520,7 @@ bool oracle_is_settled(struct oracle *o, const struct oracle_tables *t, uint64_t
 
 		if (!in_register && (!page_behind(o, t->space, at >> 12, &page) || !is_settled(o, t, page, at, since)))
 			return false;
-		if (!entry_now(o, t, level, table, addr, &e) || !is_present(t, e) || has_reserved(t, level, e))
+		if (!entry_now(o, t, level, table, addr, &e, NULL) || !is_present(t, e) || has_reserved(t, level, e))
 			return false;
 		if (is_leaf(t, level, e))
 			return true;
@@ -600,7 +546,7 @@ void oracle_explain(struct oracle *o, const struct oracle_tables *t, uint64_t ad
 	for (int level = t->levels; level && t->kind != ORACLE_NO_PAGING; level--, table = table_of(t, e)) {
 		uint64_t at = table + (uint64_t)index_of(t, level, addr) * bytes;
 
-		if (!entry_now(o, t, level, table, addr, &e))
+		if (!entry_now(o, t, level, table, addr, &e, NULL))
 			return;
 		fprintf(stderr, "  level %d, entry at %#llx: %#llx\n", level, (unsigned long long)at, (unsigned long long)e);
 		if (page_behind(o, t->space, at >> 12, &page))

@@ -38,15 +38,25 @@ struct oracle_tables {
 	bool exec_only, ept_ad;
 	int ept_largest;
 	int width;			/* of a physical address */
+	/*
+	 * L2's own tables: they and what they map lie in what these translate. Who reads an entry of theirs writes it there, too, if
+	 * @outer_writes. Now only: what a CPU may remember of such a walk is judged access by access.
+	 */
+	const struct oracle_tables *outer;
+	bool outer_writes;
 };
 
 struct oracle_access {
 	bool write, fetch, user, ac, implicit, also_read;
 };
 
+/* Who says no. */
+enum oracle_stage { ORACLE_OWN, ORACLE_OUTER_TABLE, ORACLE_OUTER_FINAL };
+
 /* What the tables say now. */
 struct oracle_now {
 	bool ok;
+	enum oracle_stage stage;	/* beyond ORACLE_OWN: the outer tables, and the rest is theirs */
 	uint64_t gfn;			/* of the 4 KiB frame */
 	uint64_t error;			/* of the page fault: P 1, W 2, U 4, reserved 8, fetch 16 */
 	bool misconfig;
@@ -66,6 +76,11 @@ void oracle_forget_before(struct oracle *o, uint64_t time);
 
 /* Write @bytes (1..8, inside a page) of @value to a page of the host's. @told: by a CPU, or the MMU hears of it. */
 void oracle_store(struct oracle *o, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes, bool told);
+/*
+ * The MMU has heard of a store that was not told when it was made, in a report that began at @began: its instruction is done
+ * now. What has been written since is another's to tell.
+ */
+void oracle_told(struct oracle *o, uint64_t page, unsigned int offset, unsigned int bytes, uint64_t began);
 /* A walk set flags in the entry at @offset. */
 void oracle_flags_set(struct oracle *o, uint64_t page, unsigned int offset);
 /* A page that will hold tables, before anybody looks: no past. */

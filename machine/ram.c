@@ -2,12 +2,18 @@
 /* See ram.h. */
 #include "ram.h"
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include "tables.h"
 #include "thread.h"
 
 #define BLOCKS(level)	(RAM_PAGES >> (9 * ((level) - 1)))
+
+/* Of a page of the host's; who has a pointer to it finds the page's number behind it. */
+struct content {
+	char bytes[4096];
+	uint64_t page;
+	struct content *next;		/* all there are */
+};
 
 static void *reserve(size_t bytes)
 {
@@ -35,9 +41,11 @@ void machine_ram_init(struct machine_ram *ram)
 
 void machine_ram_destroy(struct machine_ram *ram)
 {
-	for (uint64_t page = 0; ram->contents && page < RAM_PAGES; page++)
-		free(ram->content[page]);
-	ram->contents = 0;
+	for (struct content *content = ram->contents, *next; content; content = next) {
+		next = content->next;
+		free(content);
+	}
+	ram->contents = NULL;
 	munmap(ram->image, RAM_PAGES);
 	munmap(ram->flags, RAM_PAGES);
 	munmap(ram->level2, BLOCKS(2));
@@ -152,27 +160,26 @@ uint64_t machine_ram_check_told(struct machine_ram *ram, uint64_t start, uint64_
 
 uint64_t machine_ram_page_of_content(const void *content)
 {
-	uint64_t page;
-
-	memcpy(&page, (const char *)content + 4096, sizeof(page));
-	return page;
+	return ((const struct content *)content)->page;
 }
 
 void *machine_ram_content(struct machine_ram *ram, uint64_t page)
 {
-	void *content = __atomic_load_n(&ram->content[page], __ATOMIC_ACQUIRE), *fresh;
+	void *content = __atomic_load_n(&ram->content[page], __ATOMIC_ACQUIRE);
+	struct content *fresh;
 
 	if (content)
 		return content;
-	fresh = calloc(1, 4096 + sizeof(page));
+	fresh = calloc(1, sizeof(*fresh));
 	if (!fresh)
 		abort();
-	memcpy((char *)fresh + 4096, &page, sizeof(page));
-	if (__atomic_compare_exchange_n(&ram->content[page], &content, fresh, false, __ATOMIC_ACQ_REL,
-					__ATOMIC_ACQUIRE)) {
-		__atomic_fetch_add(&ram->contents, 1, __ATOMIC_RELAXED);
-		return fresh;
+	fresh->page = page;
+	if (!__atomic_compare_exchange_n(&ram->content[page], &content, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		free(fresh);
+		return content;
 	}
-	free(fresh);
-	return content;
+	fresh->next = __atomic_load_n(&ram->contents, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&ram->contents, &fresh->next, fresh, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	return fresh;
 }

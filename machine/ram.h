@@ -33,7 +33,7 @@ struct machine_ram {
 	uint8_t *unreported;			/* by page: written by a CPU, and its owner has not been told. Atomic */
 	uint8_t *told_page, *told2, *told3;	/* the owner was told by a mapping of this size. Atomic */
 	void **content;				/* by page, made at first use */
-	uint64_t contents;			/* pages that have one. Atomic */
+	struct content *contents;		/* all of them. Atomic */
 	long taken;				/* references to frames that were taken and not given back. Atomic */
 };
 

@@ -196,6 +196,8 @@ void machine_slot_add(struct machine_vm *m, int space, int id, vmmu_gfn_t start,
 
 	if (page + frames > RAM_PAGES - MACHINE_LOW_TABLES)
 		machine_bug("a slot shows pages that are not the guest's");
+	MACHINE_SAY("the host: slot %d of space %d shows pages from %#llx on at frames %#llx to %#llx%s", id, space,
+		    (unsigned long long)page, (unsigned long long)start, (unsigned long long)slot.end, read_only ? ", read-only" : "");
 	slots_lock(m);
 	add_locked(m, &slot);
 	slots_unlock(m);
@@ -225,6 +227,7 @@ void machine_slot_delete(struct machine_vm *m, int space, int id)
 {
 	struct vmmu_slot slot;
 
+	MACHINE_SAY("the host: slot %d of space %d goes", id, space);
 	slots_lock(m);
 	if (slot_load(m, space, id)) {
 		slot = invalidate_locked(m, space, id);
@@ -241,6 +244,7 @@ void machine_slot_move(struct machine_vm *m, int space, int id, vmmu_gfn_t start
 {
 	struct vmmu_slot slot, old;
 
+	MACHINE_SAY("the host: slot %d of space %d moves to frame %#llx", id, space, (unsigned long long)start);
 	slots_lock(m);
 	if (slot_load(m, space, id) && !slot_load(m, space, id)->logs) {
 		old = slot = invalidate_locked(m, space, id);
@@ -294,6 +298,7 @@ void machine_track(struct machine_vm *m, vmmu_gfn_t gfn, bool on)
 {
 	bool flush = false;
 
+	MACHINE_SAY("the host: writes to frame %#llx are %s", (unsigned long long)gfn, on ? "its business" : "the guest's again");
 	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
 	machine_lock_excl(m);
 	for (int space = 0; space < MACHINE_SPACES; space++) {

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <vmmu/vm.h>
+#include "say.h"
 
 void (*machine_hook)(enum machine_point point);
 void (*machine_on_bug)(const char *what);
+void (*machine_sayer)(const char *what);
 
 static __thread struct machine_thread *self;
 static struct machine_thread *threads;
@@ -27,6 +29,17 @@ void machine_bug(const char *format, ...)
 	}
 	fprintf(stderr, "machine: %s\n", what);
 	abort();
+}
+
+void machine_say(const char *format, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	machine_sayer(what);
 }
 
 struct machine_thread *machine_thread_new(void)

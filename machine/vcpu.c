@@ -83,6 +83,8 @@ void machine_vcpu_switch(struct machine_vcpu *c, int space, bool guest_view, int
 	c->space = space;
 	c->guest_view = guest_view;
 	c->level = (uint8_t)level;
+	MACHINE_SAY("vCPU %u: runs on a direct tree of %d levels, space %d%s", machine_vcpu_number(c), level, space,
+		    guest_view ? ", as a nested guest" : "");
 	vmmu_context_switch(&c->v, c->v.current_context, vmmu_role_direct(level, space, guest_view), 0);
 	machine_vcpu_load_root(c);
 }
@@ -103,6 +105,7 @@ static int make_root(struct machine_vcpu *c)
 	machine_slots_read_unlock(c->m);
 	if (c->last_error)
 		return c->last_error;
+	MACHINE_SAY("  root at %#llx", (unsigned long long)vmmu_root_hpa(x));
 	/* The root's memory may have been another root's, with translations of it still in the TLB. */
 	machine_cpu_flush(c, vmmu_root_hpa(x), 0, ~0ull);
 	machine_guest_is_flushed(c, time);
@@ -142,22 +145,13 @@ void machine_vcpu_sync_log(struct machine_vcpu *c)
 	machine_mutex_unlock(&c->cpu_lock);
 }
 
-/* The host writes for the guest, and tells the core. Context: slots. Return: false while somebody else changes memory. */
-static bool emulate_write(struct machine_vcpu *c, const struct vmmu_slot *slot, vmmu_gpa_t gpa)
+/* L1 empties its log, and L2 goes on. */
+static enum machine_access_result log_was_full(struct machine_vcpu *c)
 {
-	uint64_t page = machine_slot_page(slot, gpa >> VMMU_PAGE_SHIFT);
-	struct machine_vm *m = c->m;
-
-	if (!machine_ready_to_write(m, page))
-		return false;
-	machine_mutex_lock(MACHINE_LOCK_RAM, &m->ram_lock);
-	__atomic_fetch_add(&m->ram.version[c->space][page], 1, __ATOMIC_RELAXED);
-	if (c->g.store_bytes)
-		machine_store(m, page, (unsigned int)(gpa & (VMMU_PAGE_SIZE - 1)), c->g.store_value, c->g.store_bytes, true);
-	machine_mutex_unlock(&m->ram_lock);
-	machine_mark_dirty(m, slot, gpa >> VMMU_PAGE_SHIFT);
-	vmmu_guest_written(&m->vm, c->g.store_bytes ? gpa : gpa & ~7ull, c->g.store_bytes ? c->g.store_bytes : 8);
-	return true;
+	if (!c->g.in_l2 || c->g.l1_logged != GUEST_L1_LOG)
+		machine_bug("L1's log is said to be full and is not");
+	c->g.l1_logged = 0;
+	return MACHINE_ACCESS_DONE;
 }
 
 /* The host carries the access out itself. Context: slots. */
@@ -168,6 +162,8 @@ static enum machine_access_result emulate(struct machine_vcpu *c, uint64_t addr,
 	vmmu_gpa_t gpa = machine_guest_translate(c, addr, pf);
 
 	machine_count(&m->emulated);
+	if (gpa == VMMU_GPA_INVALID && c->g.injected.log_full)
+		return log_was_full(c);
 	if (gpa == VMMU_GPA_INVALID)
 		return c->g.injected.race ? MACHINE_ACCESS_DONE : MACHINE_ACCESS_INJECTED;
 	slot = machine_slot_at(m, c->space, gpa >> VMMU_PAGE_SHIFT);
@@ -177,7 +173,8 @@ static enum machine_access_result emulate(struct machine_vcpu *c, uint64_t addr,
 	}
 	if (!(pf & VMMU_PF_W) || slot->read_only)
 		return MACHINE_ACCESS_EMULATED;
-	return emulate_write(c, slot, gpa) ? MACHINE_ACCESS_EMULATED : MACHINE_ACCESS_DONE;
+	return machine_write_for_guest(m, slot, gpa, c->g.store_value, c->g.store_bytes) ? MACHINE_ACCESS_EMULATED :
+										   MACHINE_ACCESS_DONE;
 }
 
 /* Context: slots. Return: VALID to emulate, or what else the entry is. */
@@ -224,6 +221,7 @@ static enum machine_access_result serve(struct machine_vcpu *c, vmmu_gpa_t gpa, 
 	}
 	if (!machine_random_below(&c->random, 8))
 		f.max_level = (uint8_t)(1 + machine_random_below(&c->random, VMMU_LEVEL_HUGE_MAX));
+	MACHINE_SAY("  fault, error code %#llx", (unsigned long long)c->error);
 	switch (vmmu_fault(&c->v, &f)) {
 	case VMMU_FAULT_RETRY:
 		machine_count(&c->m->retries);
@@ -236,6 +234,8 @@ static enum machine_access_result serve(struct machine_vcpu *c, vmmu_gpa_t gpa, 
 	case VMMU_FAULT_INJECT:
 		if (!c->v.current_context->shadow)
 			machine_bug("a direct fault was said to be the guest's");
+		if (f.guest.log_full)
+			return log_was_full(c);
 		c->g.injected = f.guest;
 		return MACHINE_ACCESS_INJECTED;
 	case VMMU_FAULT_ERROR:
@@ -247,7 +247,7 @@ static enum machine_access_result serve(struct machine_vcpu *c, vmmu_gpa_t gpa, 
 	}
 }
 
-enum machine_access_result machine_access(struct machine_vcpu *c, vmmu_gpa_t addr, uint64_t pf, unsigned int rounds)
+static enum machine_access_result access_in(struct machine_vcpu *c, vmmu_gpa_t addr, uint64_t pf, unsigned int rounds)
 {
 	enum machine_access_result served;
 
@@ -275,6 +275,27 @@ enum machine_access_result machine_access(struct machine_vcpu *c, vmmu_gpa_t add
 		}
 	}
 	return MACHINE_ACCESS_GAVE_UP;
+}
+
+static const char *access_name(uint64_t pf)
+{
+	return pf & VMMU_PF_W ? "write" : pf & VMMU_PF_F ? "fetch" : "read";
+}
+
+enum machine_access_result machine_access(struct machine_vcpu *c, vmmu_gpa_t addr, uint64_t pf, unsigned int rounds)
+{
+	static const char *const came_to[] = {
+		[MACHINE_ACCESS_DONE] = "done", [MACHINE_ACCESS_EMULATED] = "emulated", [MACHINE_ACCESS_MMIO] = "no memory there",
+		[MACHINE_ACCESS_NO_MEMORY] = "the host has no memory", [MACHINE_ACCESS_GAVE_UP] = "no end",
+		[MACHINE_ACCESS_INJECTED] = "a fault of the guest's", [MACHINE_ACCESS_NO_ROOT] = "its tables are no memory",
+	};
+	enum machine_access_result result;
+
+	MACHINE_SAY("vCPU %u: %s%s of %#llx", machine_vcpu_number(c), c->linear ? pf & VMMU_PF_U ? "user's " : "supervisor's " : "",
+		    access_name(pf), (unsigned long long)addr);
+	result = access_in(c, addr, pf, rounds);
+	MACHINE_SAY("  -> %s", came_to[result]);
+	return result;
 }
 
 enum vmmu_fault_result machine_prefetch(struct machine_vcpu *c, vmmu_gfn_t gfn)

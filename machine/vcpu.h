@@ -10,6 +10,7 @@
 #define MACHINE_VCPU_H
 
 #include "guest.h"
+#include "say.h"
 #include "vm.h"
 
 #define CPU_TLB		32
@@ -68,6 +69,7 @@ struct machine_vcpu {
 	} pml[CPU_PML];
 	unsigned int pml_count;
 	uint64_t error;			/* VMMU_PF_* of the last fault */
+	uint64_t reached;		/* page of the host's that the last access led to */
 	uint64_t random;
 
 	struct machine_guest g;
@@ -82,6 +84,15 @@ static inline struct machine_vcpu *machine_vcpu_of(struct vmmu_vcpu *v)
 }
 
 struct machine_vcpu *machine_vcpu_add(struct machine_vm *m);
+static inline unsigned int machine_vcpu_number(const struct machine_vcpu *c)
+{
+	unsigned int n = 0;
+
+	while (n < c->m->vcpus && c->m->vcpu[n] != c)
+		n++;
+	return n;
+}
+
 /* The last one added goes. */
 void machine_vcpu_remove(struct machine_vm *m);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "oracle.h"
 #include "rcu.h"
+#include "say.h"
 #include "tables.h"
 
 struct machine_ram *machine_ram_now;
@@ -111,10 +112,24 @@ void machine_vm_destroy(struct machine_vm *m)
 
 void machine_set_nx(struct machine_vm *m, bool on)
 {
+	MACHINE_SAY("the host: large pages %s executable", on ? "must not be" : "may be");
 	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
 	__atomic_store_n(&m->vm.nx_huge_pages, on, __ATOMIC_RELEASE);
 	vmmu_zap_all_fast(&m->vm);
 	machine_mutex_unlock(&m->slots_lock);
+}
+
+void machine_say_page(const struct vmmu_page *page, enum vmmu_page_event event)
+{
+	static const char *const what[] = {
+		[VMMU_PAGE_MADE] = "is made", [VMMU_PAGE_FOUND] = "is found again", [VMMU_PAGE_ZAPPED] = "goes",
+		[VMMU_PAGE_UNSYNC] = "goes out of sync", [VMMU_PAGE_SYNC] = "is in sync again",
+		[VMMU_PAGE_WRITTEN] = "is written", [VMMU_PAGE_FLOODED] = "looks like no table any more",
+		[VMMU_PAGE_EVICTED] = "is one too many",
+	};
+
+	MACHINE_SAY("  the core: table for frame %#llx, %s, level %d, %s", (unsigned long long)page->gfn,
+		    vmmu_format_name((enum vmmu_format)page->role.format), (int)page->role.level, what[event]);
 }
 
 const char *machine_config_name(const struct machine_config *config)

@@ -122,6 +122,9 @@ static inline struct machine_vm *machine_now(void)
 	return (struct machine_vm *)((char *)machine_ram_now - offsetof(struct machine_vm, ram));
 }
 
+/* For who follows: what has become of a table page. */
+void machine_say_page(const struct vmmu_page *page, enum vmmu_page_event event);
+
 void machine_vm_init(struct machine_vm *m, const struct machine_config *config);
 /* Every vCPU is gone. Complains of anything that was not given back. */
 void machine_vm_destroy(struct machine_vm *m);
@@ -245,6 +248,8 @@ bool machine_ready_to_write(struct machine_vm *m, uint64_t page);
 /* --- cpu.c -------------------------------------------------------------------------------------- */
 
 void machine_flush(struct machine_vm *m, vmmu_gfn_t start, vmmu_gfn_t end);
+/* For a test that looks at what is there while a flush is carried out. */
+extern void (*machine_at_flush)(void);
 void machine_kick_obsolete_roots(struct machine_vm *m);
 
 /* NX for large pages on or off, as a module parameter would do it. */

@@ -217,21 +217,19 @@ static inline int vmmu_host_gpte_read(const struct vmmu_gpte *at, unsigned int b
 static inline int vmmu_host_gpte_cmpxchg(struct vmmu_vcpu *v, const struct vmmu_gpte *at, unsigned int bytes,
 					 uint64_t old, uint64_t new_value)
 {
+	machine_guest_entry_changes(machine_vcpu_of(v), old, new_value);
 	return machine_gpte_cmpxchg(machine_of(v->vm), machine_vcpu_of(v)->space, at, bytes, old, new_value);
 }
 
 static inline vmmu_gpa_t vmmu_host_translate_nested(struct vmmu_vcpu *v, vmmu_gpa_t gpa, uint64_t pf,
 						    struct vmmu_guest_fault *why)
 {
-	/* No guest of this machine nests yet. */
-	(void)v, (void)pf, (void)why;
-	return gpa;
+	return machine_translate_nested(machine_vcpu_of(v), gpa, pf, why);
 }
 
 static inline int vmmu_host_log_nested_write(struct vmmu_vcpu *v, vmmu_gpa_t gpa)
 {
-	(void)v, (void)gpa;
-	return VMMU_OK;
+	return machine_log_nested_write(machine_vcpu_of(v), gpa);
 }
 
 /* --- Observation -------------------------------------------------------------------------- */
@@ -254,7 +252,8 @@ static inline void vmmu_host_trace_split(struct vmmu_vm *vm, vmmu_gfn_t gfn, uin
 
 static inline void vmmu_host_trace_page(struct vmmu_vm *vm, const struct vmmu_page *page, enum vmmu_page_event event)
 {
-	(void)vm, (void)page, (void)event;
+	(void)vm;
+	machine_say_page(page, event);
 }
 
 static inline void vmmu_host_trace_walk(enum vmmu_walk_event event, uint64_t a, uint64_t b, uint64_t c)
@@ -265,7 +264,9 @@ static inline void vmmu_host_trace_walk(enum vmmu_walk_event event, uint64_t a, 
 static inline void vmmu_host_trace_fault(struct vmmu_vcpu *v, const struct vmmu_fault *f, enum vmmu_fault_event event,
 					 uint64_t *sptep, uint64_t spte, int result)
 {
-	(void)v, (void)f, (void)event, (void)sptep, (void)spte, (void)result;
+	(void)v, (void)sptep, (void)result;
+	if (event != VMMU_FAULT_EV_REQUESTED)
+		MACHINE_SAY("  the core: entry %#llx for frame %#llx", (unsigned long long)spte, (unsigned long long)f->gfn);
 }
 
 static inline void vmmu_host_bug(struct vmmu_vm *vm, const char *what)

@@ -8,7 +8,7 @@ DEPS_HOST   = busybox-static qemu-system-x86
 DEPS_INTEL  = bochs bochs-term bochsbios vgabios grub-pc-bin grub-common xorriso mtools
 DEPS_UNIT   = clang libclang-rt-14-dev libcmocka-dev liburcu-dev
 DEPS_GATES  = clang-format clang-tidy cppcheck codespell gcovr
-DEPS_REPORT = gnuplot-nox
+DEPS_REPORT = gnuplot-nox graphviz
 
 # What `make run` needs, and the kernel; what the rest needs beside that.
 DEPS_FOR_RUN   = $(DEPS_BUILD) $(DEPS_KVM) $(DEPS_HOST)

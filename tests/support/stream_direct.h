@@ -69,6 +69,16 @@ static inline void stream_switch(struct stream *s)
 	s->busy[i] = false;
 }
 
+/* Memory runs out in the middle. */
+static inline void stream_starved(struct stream *s, void (*run)(struct stream *s))
+{
+	s->starved = true;
+	machine_fail_at(1 + (long)stream_below(s, 40), stream_one_in(s, 2));
+	run(s);
+	machine_fail_at(0, false);
+	s->starved = false;
+}
+
 static inline void stream_prefetch(struct stream *s)
 {
 	unsigned int i;

@@ -131,6 +131,7 @@ static inline void guest_enter(struct stream *s, struct machine_vcpu *c)
 		.largest = (uint8_t)(s->seed % 4 ? 3 : 1 + s->seed / 4 % 3),
 		.exec_only = s->m.config.exec_only && stream_one_in(s, 2),
 		.ad = s->m.config.ad && !stream_one_in(s, 3),
+		.logs = stream_one_in(s, 3),
 	};
 
 	if (n.largest > s->m.config.huge_level_max)
@@ -289,12 +290,7 @@ static inline void stream_guest_host(struct stream *s)
 	default:
 		if (s->depth)
 			return;
-		/* Memory runs out in the middle. */
-		s->starved = true;
-		machine_fail_at(1 + (long)stream_below(s, 40), stream_one_in(s, 2));
-		stream_guest_access(s);
-		machine_fail_at(0, false);
-		s->starved = false;
+		stream_starved(s, stream_one_in(s, 3) ? stream_guest_map : stream_guest_access);
 	}
 }
 

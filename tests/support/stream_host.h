@@ -151,6 +151,25 @@ static inline void stream_zap(struct stream *s)
 	}
 }
 
+/* Somewhere else, aligned with the host's pages as before or not, and back. */
+static inline void stream_slot_move_any(struct stream *s, int space, int id)
+{
+	switch (id) {
+	case 0:
+		machine_slot_move(&s->m, space, 0, 0x10 + stream_below(s, 3) * 0xa0);
+		break;
+	case 1:
+		machine_slot_move(&s->m, space, 1, 0x303 + (stream_below(s, 3) << (stream_one_in(s, 2) ? 12 : 5)));
+		break;
+	case 3:
+		machine_slot_move(&s->m, space, 3, 0x100000 + stream_below(s, 3) * 0x801);
+		break;
+	case 5:
+		machine_slot_move(&s->m, space, 5, 0x200000 + stream_below(s, 2) * 0x400);
+		break;
+	}
+}
+
 static inline void stream_slot(struct stream *s)
 {
 	int space = stream_one_in(s, 2) ? 1 : 0, id = (int)stream_below(s, 6);
@@ -160,9 +179,7 @@ static inline void stream_slot(struct stream *s)
 		machine_slot_delete(&s->m, space, id);
 		break;
 	case 1:
-		if (id == 1)
-			machine_slot_move(&s->m, space, 1,
-					  0x303 + (stream_below(s, 3) << (stream_one_in(s, 2) ? 12 : 5)));
+		stream_slot_move_any(s, space, id);
 		break;
 	default:
 		stream_slot_add(s, space, id);
@@ -203,6 +220,8 @@ static inline void stream_track(struct stream *s)
 {
 	machine_track(&s->m, stream_gfn(s), stream_one_in(s, 2));
 }
+
+static inline void stream_few_accesses(struct stream *s) { stream_access(s, 12); }
 
 static inline void stream_huge(struct stream *s)
 {
@@ -267,6 +286,13 @@ static inline void stream_nx(struct stream *s)
 	if (!s->interfered)
 		STREAM_CHECK(vmmu_counter_read(&s->m.vm, VMMU_C_NX_SPLITS_NOW) <=
 			     (before > count ? before - count : 0));
+}
+
+static inline void stream_starve(struct stream *s)
+{
+	static void (*const run[])(struct stream *s) = { stream_few_accesses, stream_huge, stream_split_check, stream_nx };
+
+	stream_starved(s, run[stream_below(s, 4)]);
 }
 
 static inline void stream_vcpu(struct stream *s)

@@ -65,6 +65,27 @@ static const struct machine_config stream_configs[STREAM_CONFIGS] = {
 
 #define STREAM_RECENT 12
 
+/* Another machine of the same kind: widths, levels, sizes and policy are left to chance. */
+static inline void stream_vary(struct machine_config *config, uint64_t seed)
+{
+	uint64_t random = (seed * 0xd1342543de82ef95ull) | 1;
+	uint8_t least = config->encrypted ? 37 : 36;
+
+	config->phys_bits = (uint8_t)(least + machine_random_below(&random, 53u - least));
+	config->guest_phys_bits = (uint8_t)(36 + machine_random_below(&random, config->phys_bits - 35u));
+	/* A CPU with the bug keeps 5 bits apart to tell what is no memory. */
+	config->l1tf_cache_bits = config->phys_bits <= 46 && machine_random_below(&random, 2) ? config->phys_bits : 0;
+	config->level = (uint8_t)(4 + machine_random_below(&random, 2));
+	config->huge_level_max = (uint8_t)(1 + machine_random_below(&random, 3));
+	config->root_cache = (uint8_t)machine_random_below(&random, 17);
+	config->prefetch = (uint8_t)((2u << machine_random_below(&random, 5)) & 31);
+	if (config->ept) {
+		config->ad = machine_random_below(&random, 3);
+		config->exec_only = machine_random_below(&random, 2);
+		config->pml = config->ad && machine_random_below(&random, 2);
+	}
+}
+
 struct stream {
 	struct machine_vm m;
 	uint64_t seed, random;

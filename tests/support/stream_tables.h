@@ -140,7 +140,7 @@ static inline uint64_t guest_addr_for(struct stream *s, const struct oracle_tabl
 
 /* --- Writing tables ------------------------------------------------------------------------------- */
 
-/* Behind everybody's back, or by an emulator that says so. Return: false where no memory is. */
+/* By an emulator that says so, or behind everybody's back. Return: false where no memory is. */
 static inline bool guest_poke(struct stream *s, uint64_t gpa, uint64_t value, unsigned int bytes, bool told)
 {
 	struct vmmu_slot *slot;
@@ -148,18 +148,14 @@ static inline bool guest_poke(struct stream *s, uint64_t gpa, uint64_t value, un
 
 	machine_slots_read_lock(&s->m);
 	slot = machine_slot_at(&s->m, 0, gpa >> 12);
-	if (slot && !slot->invalid && (!slot->read_only || !told)) {
+	if (slot && !slot->invalid && told && !slot->read_only) {
+		machine_write_for_guest(&s->m, slot, gpa, value, bytes);
+	} else if (slot && !slot->invalid && !told) {
 		page = machine_slot_page(slot, gpa >> 12);
 		if (machine_ready_to_write(&s->m, page)) {
 			machine_mutex_lock(MACHINE_LOCK_RAM, &s->m.ram_lock);
-			if (told)
-				__atomic_fetch_add(&s->m.ram.version[0][page], 1, __ATOMIC_RELAXED);
-			machine_store(&s->m, page, (unsigned int)(gpa & 0xfff), value, bytes, told);
+			machine_store(&s->m, page, (unsigned int)(gpa & 0xfff), value, bytes, false);
 			machine_mutex_unlock(&s->m.ram_lock);
-			if (told) {
-				machine_mark_dirty(&s->m, slot, gpa >> 12);
-				vmmu_guest_written(&s->m.vm, gpa, bytes);
-			}
 		}
 	}
 	machine_slots_read_unlock(&s->m);

@@ -199,43 +199,21 @@ void __wrap_machine_table_free(void *table)
 	__real_machine_table_free(table);
 }
 
-/*
- * --- Around the oracle. A store is one step with what is remembered of it. One that the host carries out for a vCPU is
- * done when the core has heard of it, and until then, as long as the instruction goes on, a flush may come before it.
- */
+/* --- Around the oracle. A store is one step with what is remembered of it. ------------------------- */
 
 struct oracle;
 void __real_oracle_store(struct oracle *o, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes,
 			 bool told);
 void __wrap_oracle_store(struct oracle *o, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes,
 			 bool told);
-void __real_vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes);
-void __wrap_vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes);
 void __wrap_oracle_free(struct oracle *o);
 void __wrap_machine_ram_destroy(struct machine_ram *ram);
 
 void __wrap_oracle_store(struct oracle *o, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes,
 			 bool told)
 {
-	bool by_cpu = machine_holds_class(MACHINE_LOCK_CPU) || schedule_self() < 0;
-
 	schedule_step((uintptr_t)machine_ram_content(machine_ram_now, page) + offset, true);
-	__real_oracle_store(o, page, offset, value, bytes, told && by_cpu);
-}
-
-void __wrap_vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes)
-{
-	struct machine_vm *m = machine_of(vm);
-	struct vmmu_slot *slot = machine_slot_at(m, 0, gpa >> VMMU_PAGE_SHIFT);
-	unsigned int offset = gpa & (VMMU_PAGE_SIZE - 1);
-	uint64_t value = 0;
-
-	__real_vmmu_guest_written(vm, gpa, bytes);
-	if (!m->oracle || !slot || bytes > 8)
-		return;
-	memcpy(&value, (char *)machine_ram_content(&m->ram, machine_slot_page(slot, gpa >> VMMU_PAGE_SHIFT)) + offset,
-	       bytes);
-	__real_oracle_store(m->oracle, machine_slot_page(slot, gpa >> VMMU_PAGE_SHIFT), offset, value, bytes, true);
+	__real_oracle_store(o, page, offset, value, bytes, told);
 }
 
 /* They go when everything is put back. */
