@@ -7,31 +7,11 @@
 #include <string.h>
 #include <cmocka.h>
 #include "../../support/audit.h"
+#include "../../support/complains.h"
 
 #define GFN 0x455ull
 
 static struct machine_vm m;
-static jmp_buf back;
-static char said[512];
-
-static void note(const char *what)
-{
-	strncpy(said, what, sizeof(said) - 1);
-	longjmp(back, 1);
-}
-
-/* @statement has to end in a complaint that contains @word. */
-#define COMPLAINS(word, statement) do { \
-	said[0] = 0; \
-	machine_on_bug = note; \
-	if (!setjmp(back)) { \
-		statement; \
-	} \
-	machine_on_bug = NULL; \
-	if (!strstr(said, word)) \
-		fail_msg("'%s' was expected to say '%s', said '%s'", #statement, word, said); \
-} while (0)
-
 static void begin(void)
 {
 	const struct machine_config config = {
