@@ -1,35 +1,53 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
-# The simulated machine under the address and undefined-behaviour sanitizers: random streams of operations, each followed
-# by a look at every table. A failure names its seed.
+# The simulated machine: random streams of operations, by turns of guests on direct tables and of guests whose tables are
+# mirrored, each followed by looks at every table. A failure names its seed.
 #
-#   make check-machine              for MACHINE_SECONDS (60)
+#   make check-machine              for MACHINE_SECONDS under the address and undefined-behaviour sanitizers, for
+#                                   COVERAGE_SECONDS built to count what the streams reach of core/, and the fuzzers
 #   make check-machine SEED=17      that stream alone
-#   make check-machine SHADOW=1     guests whose tables are mirrored
-#   make check-machine COVERAGE=1   and print how much of core/ the streams reached
+#   make machine-long               MACHINE_OPERATIONS (20 million) on two CPUs, without sanitizers
+#   make machine-coverage           what the streams reach, file by file
 
-BUILD           ?= build
-MACHINE_SECONDS ?= 60
-SEED            ?=
-SHADOW          ?= 0
-COVERAGE        ?=
+BUILD              ?= build
+MACHINE_SECONDS    ?= 40
+COVERAGE_SECONDS   ?= 15
+MACHINE_OPERATIONS ?= 20000000
+SEED               ?=
 
 MACHINE_SOURCES := $(wildcard core/*/*.c machine/*.c) tests/support/stream_main.c
-MACHINE_BUILD    = $(BUILD)/machine$(if $(COVERAGE),-coverage)
-MACHINE_CC       = $(if $(COVERAGE),gcc,clang)
-MACHINE_CFLAGS   = -std=gnu11 -g -O1 -Wall -Wextra -Werror -DVMMU_DEBUG -Iinclude -Icore -Imachine \
-	$(if $(COVERAGE),--coverage,-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-MACHINE_OBJECTS  = $(MACHINE_SOURCES:%.c=$(MACHINE_BUILD)/%.o)
+MACHINE_CFLAGS   = -std=gnu11 -g -Wall -Wextra -Werror -Iinclude -Icore -Imachine
 
-$(MACHINE_BUILD)/%.o: %.c
-	@mkdir -p $(@D)
-	@$(MACHINE_CC) $(MACHINE_CFLAGS) -MMD -MP -c $< -o $@
+# One program, built for each purpose.
+MACHINE_CC_machine           = clang
+MACHINE_CFLAGS_machine       = -O1 -DVMMU_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+MACHINE_CC_machine-long      = gcc
+MACHINE_CFLAGS_machine-long  = -O2 -DVMMU_DEBUG
+# Without VMMU_DEBUG: whether a check can fail is no branch of the core's.
+MACHINE_CC_machine-coverage     = gcc
+MACHINE_CFLAGS_machine-coverage = -O1 --coverage -DMACHINE_COVERAGE
 
-$(MACHINE_BUILD)/vmmu-machine: $(MACHINE_OBJECTS)
-	@$(MACHINE_CC) $(MACHINE_CFLAGS) $^ -lpthread -o $@
+# $(1): what it is built for.
+define MACHINE_RULES
+$$(BUILD)/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	@$$(MACHINE_CC_$(1)) $$(MACHINE_CFLAGS) $$(MACHINE_CFLAGS_$(1)) -MMD -MP -c $$< -o $$@
 
--include $(MACHINE_OBJECTS:.o=.d)
+$$(BUILD)/$(1)/vmmu-machine: $$(MACHINE_SOURCES:%.c=$$(BUILD)/$(1)/%.o)
+	@$$(MACHINE_CC_$(1)) $$(MACHINE_CFLAGS_$(1)) $$^ -lpthread -o $$@
 
-.PHONY: check-machine
-check-machine: $(MACHINE_BUILD)/vmmu-machine ## run random operations on a simulated machine
-	@SHADOW=$(SHADOW) FAILURE=$(MACHINE_BUILD)/failure $(MACHINE_BUILD)/vmmu-machine run $(MACHINE_SECONDS) $(SEED)
-	$(if $(COVERAGE),@gcovr --root . --filter core/ --object-directory $(MACHINE_BUILD) $(MACHINE_BUILD))
+-include $$(MACHINE_SOURCES:%.c=$$(BUILD)/$(1)/%.d)
+endef
+$(foreach b,machine machine-long machine-coverage,$(eval $(call MACHINE_RULES,$(b))))
+
+.PHONY: check-machine machine-long machine-coverage
+check-machine: $(BUILD)/machine/vmmu-machine $(BUILD)/machine-coverage/vmmu-machine $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) ## run random operations on a simulated machine
+	@$(if $(SEED),FAILURE=$(BUILD)/machine/failure $< run 0 $(SEED),\
+		tests/support/machine_check.sh $(BUILD) $(MACHINE_SECONDS) $(COVERAGE_SECONDS) $(FUZZ_SECONDS) $(FUZZ_TARGETS))
+
+machine-long: $(BUILD)/machine-long/vmmu-machine ## run MACHINE_OPERATIONS random operations on a simulated machine, on two CPUs
+	@FAILURE=$(BUILD)/machine-long/failure $< run 0 -j 2 -n $(MACHINE_OPERATIONS)
+
+machine-coverage: $(BUILD)/machine-coverage/vmmu-machine ## show what random operations reach of the core, file by file
+	@find $(BUILD)/machine-coverage -name '*.gcda' -delete
+	@FAILURE=$(BUILD)/machine-coverage/failure $< run $(COVERAGE_SECONDS) -j 2
+	@gcovr --root . --filter core/ --object-directory $(BUILD)/machine-coverage $(BUILD)/machine-coverage
