@@ -20,7 +20,8 @@ MACHINE_CFLAGS   = -std=gnu11 -g -Wall -Wextra -Werror -Iinclude -Icore -Imachin
 # One program, built for each purpose.
 MACHINE_CC_machine           = clang
 MACHINE_CFLAGS_machine       = -O1 -DVMMU_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-MACHINE_CC_machine-long      = gcc
+# By the same compiler: a seed is the same stream then.
+MACHINE_CC_machine-long      = clang
 MACHINE_CFLAGS_machine-long  = -O2 -DVMMU_DEBUG
 # Without VMMU_DEBUG: whether a check can fail is no branch of the core's.
 MACHINE_CC_machine-coverage     = gcc
