@@ -2,12 +2,12 @@
 # libFuzzer over the streams' operations and over raw guest tables, from the corpus in tests/fuzz/corpus/.
 #
 #   make fuzz MINUTES=n             each target for half of the time; finds are kept in build/fuzz/ and not in the tree
-#   make fuzz-short                 FUZZ_SECONDS (10) each: part of check-machine
+#   make fuzz-short                 FUZZ_SECONDS (5) each: part of check-machine
 #
 # An input that fails is left as build/fuzz/NAME-crash-*; `build/fuzz/NAME FILE` runs it again.
 
 MINUTES      ?= 10
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?= 5
 
 FUZZ_TARGETS := stream walk
 FUZZ_CFLAGS   = -std=gnu11 -g -O1 -Wall -Wextra -Werror -Wno-unused-function -DVMMU_DEBUG -Iinclude -Icore \

@@ -9,8 +9,8 @@
 #   make machine-coverage           what the streams reach, file by file
 
 BUILD              ?= build
-MACHINE_SECONDS    ?= 40
-COVERAGE_SECONDS   ?= 15
+MACHINE_SECONDS    ?= 35
+COVERAGE_SECONDS   ?= 10
 MACHINE_OPERATIONS ?= 20000000
 SEED               ?=
 
