@@ -14,8 +14,8 @@ SAMPLES = FOLDER / "samples.sh"
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
          "-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-nostdlib", "-static", "-no-pie",
          "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,max-page-size=4096", "-Wl,--no-warn-rwx-segments"]
-SHARED = ("print.c", "report.c", "loader.c", "memory.c", "model.c", "oracle.c")
-OWN = {64: ("boot.S", "vectors.S", "long.S", "trap.c", "smp.c"), 32: ("boot32.S", "trap32.c")}
+SHARED = ("stubs.S", "print.c", "report.c", "loader.c", "memory.c", "model.c", "oracle.c")
+OWN = {64: ("boot.S", "trap_entry.S", "long.S", "trap.c", "smp.c"), 32: ("boot32.S", "trap32.c")}
 QEMU = "qemu-system-x86_64 -L /usr/share/qemu -accel kvm -cpu host -nodefaults -display none -no-reboot " \
        "-device isa-debug-exit,iobase=0xf4,iosize=4 -debugcon stdio"
 

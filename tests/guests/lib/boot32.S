@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * From the loader (multiboot, 32 bits) to 32-bit C with paging off, the entries of exceptions, and the call that may
- * end by one. Everything stays in ring 0.
+ * From the loader (multiboot, 32 bits) to 32-bit C with paging off, where the entries of stubs.S go on, and the call that
+ * may end by an exception. Everything stays in ring 0.
  */
 #define MULTIBOOT_MAGIC 0x1badb002
 #define MULTIBOOT_FLAGS 0x3			/* modules on page borders, and the memory map */
-#define HAS_ERROR_CODE 0x60227d00		/* bit n: vector n pushes one */
 
 #include "selectors.h"
 
@@ -33,22 +32,7 @@ start:
 2:	hlt
 	jmp	2b
 
-	.globl	vector_stubs
-	.balign 16
-vector_stubs:
-	vector = 0
-	.rept	256
-	.balign	16
-	.if	vector >= 32
-	pushl	$0
-	.elseif	((HAS_ERROR_CODE >> vector) & 1) == 0
-	pushl	$0
-	.endif
-	pushl	$vector
-	jmp	trap_entry
-	vector = vector + 1
-	.endr
-
+	.globl	trap_entry
 trap_entry:
 	pushal
 	cld

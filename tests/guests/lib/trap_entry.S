@@ -1,29 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * 64-bit entries of all 256 vectors, and the calls that may end by an exception: call_catching(), user_enter(). Both
- * keep RSP, with the registers a C function preserves below it, where trap_resume() finds it.
+ * Where the entries of stubs.S go on in 64 bits, and the calls that may end by an exception: call_catching() and
+ * user_enter(). Both keep RSP, with the registers a C function preserves below it, where trap_resume() finds it.
  */
 #include "selectors.h"
 
-#define HAS_ERROR_CODE 0x60227d00		/* bit n: vector n pushes one */
-
 	.text
-	.globl	vector_stubs
-	.balign 16
-vector_stubs:
-	vector = 0
-	.rept	256
-	.balign	16
-	.if	vector >= 32
-	pushq	$0
-	.elseif	((HAS_ERROR_CODE >> vector) & 1) == 0
-	pushq	$0
-	.endif
-	pushq	$vector
-	jmp	trap_entry
-	vector = vector + 1
-	.endr
-
+	.globl	trap_entry
 trap_entry:
 	pushq	%rax
 	pushq	%rcx
