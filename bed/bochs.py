@@ -12,9 +12,9 @@ import termios
 import time
 
 from .errors import BedError
-from .flat_kernel import flatten_kernel, unpack_kernel
+from .flat_kernel import flatten_for_qemu, flatten_kernel
 from .host import Console, Host
-from .places import BUILD, kernel_image, kernel_release
+from .places import BUILD, kernel_image
 
 CLOCK = 50_000_000          # instructions in a second of the host's clock
 # Without what waits on clocks or works a lot while it boots: for hosts, and for guests in them.
@@ -52,6 +52,8 @@ class BochsHost(Host):
     accelerator = "bochs"
     boot_limit = 200
     patience = 1.5
+    guest_cpus = 1
+    guest_append = LEAN
 
     def __init__(self, memory=2048, model="corei7_skylake_x"):
         self.memory = memory
@@ -67,7 +69,7 @@ class BochsHost(Host):
         folder = initramfs.parent / "bochs"
         boot = folder / "cd" / "boot"
         (boot / "grub").mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_made_once("vmlinuz", flatten_kernel), boot / "vmlinuz")
+        shutil.copyfile(_made_once("flat", kernel_image(), flatten_kernel), boot / "vmlinuz")
         shutil.copyfile(initramfs, boot / "initramfs")
         (boot / "grub" / "grub.cfg").write_text(GRUB.format(command_line=f"{COMMAND_LINE} {append}"))
         subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", str(folder / "cd.iso"),
@@ -77,6 +79,10 @@ class BochsHost(Host):
         (folder / "commands").write_text("continue\n")
         (folder / "serial").write_bytes(b"")
         return BochsConsole(folder)
+
+    def guest_kernel(self, image):
+        """Uncompressed."""
+        return _made_once("guest", image, flatten_for_qemu)
 
 
 class BochsConsole(Console):
@@ -116,15 +122,10 @@ class BochsConsole(Console):
             return False
 
 
-def guest_kernel():
-    """The test bed's kernel for a guest in QEMU, which takes an ELF file, uncompressed; made once for each release."""
-    return _made_once("vmlinux", unpack_kernel)
-
-
-def _made_once(name, make):
-    """The test bed's kernel in another form."""
-    made = BUILD / "bochs" / f"{name}-{kernel_release()}"
+def _made_once(form, image, make):
+    """A bzImage in another form. Its name tells its release."""
+    made = BUILD / "bochs" / f"{image.name}.{form}"
     if not made.exists():
         made.parent.mkdir(parents=True, exist_ok=True)
-        make(kernel_image(), made)
+        make(image, made)
     return made

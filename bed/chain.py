@@ -1,35 +1,38 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 """The guests of a run, each inside the one before: how they are packed and started, and what became of them."""
-from .bochs import LEAN, guest_kernel
 from .guest import Guest, pack_guest, start_command
 from .image import Image
 from .job import Job
-from .places import BED, module_folders
+from .places import BED, kernel_image, module_folders
 from .programs import build_program
 
-MIDDLE_MEMORY = 2500        # MiB of an L1 that runs an L2
 MIDDLE_SPARE = 60           # seconds that L1 has beside those of L2
 
 
 class Chain:
-    """L1 that works, or, if the mode is nested, L1 with the distribution's KVM that runs an L2 that works.
+    """L1 that works, or, if the mode is nested, L1 with the distribution's KVM that runs an L2 that works; in a host.
 
     guests: a Guest each, from the outermost in. jobs: what the innermost one does.
     """
 
-    def __init__(self, mode, limit):
+    def __init__(self, mode, limit, host):
         self._mode = mode
+        self._kernel = host.guest_kernel(kernel_image())
         inner_limit = limit - MIDDLE_SPARE if mode.nested else limit
         self.jobs = [Job(kind, f"exec /bed/work {kind} {amount}\n", inner_limit) for kind, amount in mode.work.items()]
         self.guests = [Guest("L1", self.jobs)]
-        self.script = (start_command("L1", mode.guest_memory, mode.guest_cpus, LEAN if mode.bochs else "") +
-                       "guest_await_halt L1 || exit 1\n")
+        memory = mode.guest_memory
         if mode.nested:
-            script = (". /bed/guest.sh\n" + start_command("L2", mode.guest_memory, mode.guest_cpus, name="L2") +
+            script = (". /bed/guest.sh\n" + self._start("L2", memory, host) +
                       "guest_await_halt L2 && guest_passed L2 || exit 1\nguest_end L2\n")
             middle = [Job("L2", script, inner_limit)]
             self.guests = [Guest("L1", middle), Guest("L2", self.jobs, "L1")]
-            self.script = start_command("L1", MIDDLE_MEMORY) + "guest_await_halt L1 || exit 1\n"
+            memory = mode.middle_memory
+        self.script = self._start("L1", memory, host) + "guest_await_halt L1 || exit 1\n"
+
+    def _start(self, name, memory, host):
+        """Shell text that starts a guest."""
+        return start_command(name, memory, host.guest_cpus, host.guest_append, name=name, kernel=self._kernel)
 
     @property
     def inner(self):
@@ -49,7 +52,7 @@ class Chain:
         # From the inside out: an image is written when it is put into the next.
         for guest, outer, inner in reversed(list(zip(self.guests, images, images[1:]))):
             outer.add_qemu()
-            pack_guest(outer, guest.name, inner, guest.jobs, folder, guest_kernel() if self._mode.bochs else None)
+            pack_guest(outer, guest.name, inner, guest.jobs, folder, self._kernel)
 
     def verdict(self):
         """What went wrong in one plain sentence, or "" if all guests did all they should, or none was started."""

@@ -12,6 +12,9 @@ from .places import BED
 HEAD = 0x200000             # bytes in front of the kernel proper, a multiple of its alignment
 TABLES = 0x10000            # of the page tables in them
 ROOM = 0x100000             # beyond the kernel's end, for what it allocates there before it knows the memory map
+QEMU_ORIGIN = 0x100000      # where QEMU loads every bzImage
+ENTRY_BYTES = 0x1000        # in front of a 32-bit kernel
+ELF64 = 2
 PT_LOAD = 1
 
 
@@ -22,22 +25,40 @@ def flatten_kernel(source, target):
     start, end, kernel = _load(_payload(image, setup_size, source))
     origin = start - HEAD
     body = bytearray(HEAD) + kernel
-    entry = _entry_code(origin, start)
+    entry = _entry_code("flat_kernel.S", {"ORIGIN": origin, "TABLES": origin + TABLES, "ENTRY": start})
     body[:len(entry)] = entry
     tables = _identity_tables(origin + TABLES)
     body[TABLES:TABLES + len(tables)] = tables
-    setup = bytearray(image[:setup_size])
+    target.write_bytes(_setup(image[:setup_size], body, origin, end - origin + ROOM) + body)
+
+
+def flatten_for_qemu(source, target):
+    """Write the kernel in the bzImage `source` as a file that QEMU starts without the kernel having to unpack itself.
+
+    Of 64 bits that is its ELF file as it is. 32-bit kernels of Debian are without the note by which QEMU enters one:
+    they stay bzImages.
+    """
+    image = source.read_bytes()
+    setup_size = (image[0x1f1] + 1) * 512
+    elf = _payload(image, setup_size, source)
+    if elf[4] == ELF64:
+        target.write_bytes(elf)
+        return
+    start, end, kernel = _load(elf)
+    entry = _entry_code("flat_kernel32.S", {"ORIGIN": QEMU_ORIGIN, "KERNEL": QEMU_ORIGIN + ENTRY_BYTES,
+                                            "BYTES": len(kernel), "ENTRY": start})
+    body = entry.ljust(ENTRY_BYTES, b"\0") + kernel
+    target.write_bytes(_setup(image[:setup_size], body, start, end - start + ROOM) + body)
+
+
+def _setup(setup, body, address, room):
+    """The part of a bzImage in front of a body that wants to lie at an address, with that many bytes."""
+    setup = bytearray(setup)
     struct.pack_into("<I", setup, 0x1f4, len(body) // 16)                       # syssize
     struct.pack_into("<H", setup, 0x236, 0)                                     # xloadflags: only the 32-bit entry
     struct.pack_into("<II", setup, 0x248, 0, 0)                                 # no payload
-    struct.pack_into("<QI", setup, 0x258, origin, end - origin + ROOM)          # pref_address, init_size
-    target.write_bytes(setup + body)
-
-
-def unpack_kernel(source, target):
-    """Write the ELF file in the bzImage `source`, which QEMU can start as it is."""
-    image = source.read_bytes()
-    target.write_bytes(_payload(image, (image[0x1f1] + 1) * 512, source))
+    struct.pack_into("<QI", setup, 0x258, address, room)                        # pref_address, init_size
+    return setup
 
 
 def _payload(image, setup_size, source):
@@ -52,11 +73,17 @@ def _payload(image, setup_size, source):
 
 def _load(elf):
     """(start, end, bytes) of an ELF kernel in physical memory; end counts what is not in the file, too."""
-    table, = struct.unpack_from("<Q", elf, 32)
-    entry_size, count = struct.unpack_from("<HH", elf, 54)
-    headers = [struct.unpack_from("<IIQQQQQQ", elf, table + number * entry_size) for number in range(count)]
+    if elf[4] == ELF64:
+        table, = struct.unpack_from("<Q", elf, 32)
+        entry_size, count = struct.unpack_from("<HH", elf, 54)
+        layout = "<I4xQ8xQQQ"
+    else:
+        table, = struct.unpack_from("<I", elf, 28)
+        entry_size, count = struct.unpack_from("<HH", elf, 42)
+        layout = "<II4xIII"
+    headers = [struct.unpack_from(layout, elf, table + number * entry_size) for number in range(count)]
     segments = [(address, offset, in_file, in_memory)
-                for kind, _, offset, _, address, in_file, in_memory, _ in headers if kind == PT_LOAD]
+                for kind, offset, address, in_file, in_memory in headers if kind == PT_LOAD]
     start = min(address for address, *_ in segments)
     end = max(address + in_memory for address, *_, in_memory in segments)
     kernel = bytearray(max(address + in_file for address, _, in_file, _ in segments) - start)
@@ -65,13 +92,12 @@ def _load(elf):
     return start, end, kernel + bytes(-len(kernel) % 4096)
 
 
-def _entry_code(origin, entry):
-    """flat_kernel.S for these addresses."""
+def _entry_code(source, symbols):
+    """The machine code of an assembler file of the bed, with these symbols."""
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder) / "entry"
-        symbols = {"ORIGIN": origin, "TABLES": origin + TABLES, "ENTRY": entry}
         defined = [word for name, value in symbols.items() for word in ("--defsym", f"{name}={value}")]
-        subprocess.run(["as", "--32", *defined, "-o", f"{code}.o", str(BED / "flat_kernel.S")], check=True)
+        subprocess.run(["as", "--32", *defined, "-o", f"{code}.o", str(BED / source)], check=True)
         subprocess.run(["objcopy", "-O", "binary", "-j", ".text", f"{code}.o", str(code)], check=True)
         return code.read_bytes()
 

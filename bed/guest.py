@@ -12,22 +12,24 @@ COMMAND_LINE = "console=ttyS0 quiet oops=panic panic=-1"
 def pack_guest(host_image, label, guest_image, jobs, work, kernel=None):
     """Put a guest into a host's image under a label: its kernel, and guest_image with these jobs.
 
-    work: a folder for its initramfs. kernel: the bzImage, by default the test bed's.
+    work: a folder for its initramfs. kernel: its file, by default the test bed's bzImage.
     """
     initramfs = work / f"{label}.cpio"
     guest_image.write(initramfs, jobs)
-    host_image.add_file(kernel or kernel_image(), "guest/vmlinuz")
+    kernel = kernel or kernel_image()
+    host_image.add_file(kernel, f"guest/{kernel.name}")
     host_image.add_file(initramfs, f"guest/{label}.cpio")
     host_image.add_file(BED / "guest.sh", "bed/guest.sh")
 
 
-def start_command(label, memory, cpus=2, append="", options="", name="L1"):
+def start_command(label, memory, cpus=2, append="", options="", name="L1", kernel=None):
     """Shell text that starts a packed guest as `name`; memory in MiB, options for QEMU as shell text.
 
-    It needs guest.sh.
+    It needs guest.sh. kernel: as of pack_guest().
     """
+    kernel = kernel or kernel_image()
     words = shlex.quote(f"{COMMAND_LINE} {append}".strip())
-    return (f"guest_start {name} -m {memory} -smp {cpus} -kernel /guest/vmlinuz -initrd /guest/{label}.cpio "
+    return (f"guest_start {name} -m {memory} -smp {cpus} -kernel /guest/{kernel.name} -initrd /guest/{label}.cpio "
             f"-append {words} {options}\n")
 
 

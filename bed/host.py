@@ -24,14 +24,21 @@ class Host(ABC):
 
     vendor: the KVM module that fits its CPU. boot_limit: seconds to user space before it counts as hung.
     patience: how much slower than its own clock it may be.
+    guest_cpus, guest_append: how many CPUs a Linux guest in it can use, and words for its kernel's command line.
     """
     vendor = ""
     boot_limit = 120
     patience = 1.5
+    guest_cpus = 2
+    guest_append = ""
 
     @abstractmethod
     def launch(self, initramfs, append):
         """Boot the test bed's kernel with this initramfs and these words on its command line; returns a Console."""
+
+    def guest_kernel(self, image):
+        """A bzImage in the form in which guests in this host boot it."""
+        return image
 
 
 @dataclass

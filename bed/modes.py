@@ -14,8 +14,9 @@ class Mode:
     """vendor: the KVM module to load in L0. parameters: {module: "key=value"} for L0's modules.
 
     work: {kind: amount} for the innermost guest. limit: seconds from power-on to power-off of L1. host_memory,
-    guest_memory: MiB of L0 and of the innermost guest. nested: that is L2, run by the distribution's KVM in L1.
-    bochs: L0 is in Bochs, not in QEMU. hypervisor: L1 is none of Linux, but a hypervisor of our own; see hypervisor.py.
+    guest_memory: MiB of L0 and of the innermost guest. nested: that is L2, run by the distribution's KVM in L1, which
+    has middle_memory MiB. bochs: L0 is in Bochs, not in QEMU. hypervisor: L1 is none of Linux, but a hypervisor of our
+    own; see hypervisor.py.
     """
     name: str
     vendor: str
@@ -24,13 +25,13 @@ class Mode:
     limit: int = 180
     host_memory: int = 3000
     guest_memory: int = 512
-    guest_cpus: int = 2
     nested: bool = False
+    middle_memory: int = 2500
     bochs: bool = False
     hypervisor: bool = False
 
 
-BOCHS = {"work": LIGHT_WORK, "limit": 400, "host_memory": 2048, "guest_cpus": 1, "bochs": True}
+BOCHS = {"work": LIGHT_WORK, "limit": 400, "host_memory": 2048, "bochs": True}
 MODES = {mode.name: mode for mode in (
     Mode("npt", "kvm-amd", {"kvm-amd": "npt=1"}),
     Mode("shadow", "kvm-amd", {"kvm-amd": "npt=0"}, limit=400),

@@ -46,9 +46,9 @@ def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
         figures["seconds_total"] = round(time.monotonic() - began, 2)
         write_report(report, figures)
         return figures
-    chain = Chain(mode, limit)
-    chain.pack(image, folder)
     host = BochsHost(mode.host_memory) if mode.bochs else QemuHost(mode.host_memory, vendor=mode.vendor)
+    chain = Chain(mode, limit, host)
+    chain.pack(image, folder)
     progress.begin("host boots")
     watch = _Watch(chain, progress, verbose)
     script = f". /bed/guest.sh\nkvm_must_be {kvm}\n{chain.script}guest_figures L1\nguest_end L1\n"
@@ -158,7 +158,7 @@ def main():
     mode = find_mode(arguments.mode)
     check_kvm_choice(arguments.kvm)
     guest = "A hypervisor of our own" if mode.hypervisor else \
-        f"{'An L2' if mode.nested else 'A guest'} of {mode.guest_cpus} CPUs and {mode.guest_memory} MiB"
+        f"{'An L2' if mode.nested else 'A guest'} of {mode.guest_memory} MiB"
     print(f"{guest}, MODE={mode.name} KVM={arguments.kvm}")
     with Progress() as progress:
         figures = run_guest(mode, arguments.kvm, BUILD / "run", progress, arguments.limit, arguments.verbose)
