@@ -16,12 +16,15 @@ FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "linuxboot.bin
 
 
 class Image:
-    """The content of an initramfs. Fill it with the add_ methods, then write() it, as often as needed."""
+    """The content of an initramfs. Fill it with the add_ methods, then write() it, as often as needed.
 
-    def __init__(self):
+    busybox: the program that runs it all, static; by default this machine's.
+    """
+
+    def __init__(self, busybox=None):
         self._content = {}          # name in the image -> (data, mode)
         self._modules = {}          # module name -> Module, in load order
-        self.add_program(_tool("busybox", "busybox-static"), "bin/busybox")
+        self.add_program(busybox or _tool("busybox", "busybox-static"), "bin/busybox")
         self.add_file(BED / "init.sh", "init", 0o755)
 
     def add_bytes(self, data, name, mode=0o644):

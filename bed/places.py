@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BED = ROOT / "bed"
 BUILD = Path(os.environ.get("BUILD") or ROOT / "build").resolve()
 KERNEL = BUILD / "kernel"       # Debian's kernel package, unpacked by `make deps`
+KERNEL32 = BUILD / "kernel32"   # Debian's kernels of i386, and a busybox for them, likewise
 OUR_KVM = BUILD / "kvm"         # our kvm.ko and vendor modules, left by `make kvm`
 KVM_CHOICES = ("vmmu", "stock")
 
@@ -24,6 +25,24 @@ def kernel_release():
 def kernel_image():
     """The bzImage that hosts and guests boot."""
     return KERNEL / "boot" / f"vmlinuz-{kernel_release()}"
+
+
+def kernel32_image(flavour):
+    """The bzImage of Debian's i386 kernel of that flavour, 686 or 686-pae."""
+    return _kernel32(f"boot/vmlinuz-6.1.0-*-{flavour}")
+
+
+def busybox32():
+    """Busybox for these kernels."""
+    return _kernel32("bin/busybox")
+
+
+def _kernel32(pattern):
+    """The one file of that name among what is unpacked for 32-bit guests."""
+    found = list(KERNEL32.glob(pattern))
+    if len(found) != 1:
+        raise BedError(f"{KERNEL32}/{pattern} is missing: run `make deps`")
+    return found[0]
 
 
 def kernel_modules():

@@ -13,5 +13,7 @@ KSOURCE  = /usr/src/linux-source-6.1.tar.xz
 
 # Debian's kernel package, unpacked and never installed: boot/vmlinuz-$(KREL), lib/modules/$(KREL), release.
 KERNEL_DIR = $(BUILD)/kernel
+# Those of i386, for guests.
+KERNEL32_DIR = $(BUILD)/kernel32
 
 export BUILD PYTHON V

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 # deps.sh packages NAME...   install the Debian packages that are missing
 # deps.sh kernel FOLDER      unpack Debian's kernel that fits the installed headers into FOLDER, without installing it
+# deps.sh kernel32 FOLDER    unpack Debian's kernels of i386, without PAE and with it, and a busybox for them, likewise
 # Silent when there is nothing to do. BUILD names the folder for logs (default: build).
 set -eu
 
@@ -85,6 +86,40 @@ kernel() {
     dpkg -x "$1.new"/*.deb "$1.new" >> "$log" 2>&1 || fail "cannot unpack linux-image-$release"
     rm "$1.new"/*.deb
     echo "$release" > "$1.new/release"
+    mv "$1.new" "$1"
+}
+
+# Runs an apt tool on packages of i386, with lists of its own: this machine's are of its own architecture.
+apt32() {
+    tool=$1
+    shift
+    state=$(realpath "$build")/deps/i386
+    mkdir -p "$state/lists/partial" "$state/archives/partial"
+    "$tool" -q -o APT::Architecture=i386 -o APT::Architectures=i386 -o Acquire::Languages=none \
+        -o Dir::State="$state" -o Dir::State::status=/dev/null -o Dir::Cache="$state" "$@" 2>> "$log"
+}
+
+kernel32() {
+    [ ! -d "$1" ] || return 0
+    log=$PWD/$log
+    : > "$log"
+    say "downloading kernels and a busybox of i386, to unpack them in $1"
+    # Any kernel 6.1 of i386 will do: one list that can be read is enough.
+    apt32 apt-get update >> "$log" || true
+    release=$(apt32 apt-cache pkgnames linux-image-6.1.0- | sed -n 's/^linux-image-\(6.1.0-[0-9]*\)-686$/\1/p' |
+        sort -V | tail -n 1)
+    [ -n "$release" ] || fail "cannot read Debian's package lists for i386, or they name no kernel 6.1"
+    rm -rf "$1.new"
+    mkdir -p "$1.new/deb"
+    build=$(realpath "$build")
+    (cd "$1.new/deb" && apt32 apt-get download "linux-image-$release-686" "linux-image-$release-686-pae" \
+        busybox-static >> "$log") || fail "cannot download linux-image-$release-686 and its kin"
+    for package in "$1.new"/deb/*.deb; do
+        # Of the kernels their images alone: nobody loads their modules.
+        case $package in *busybox*) part=./bin/busybox ;; *) part=./boot/vmlinuz-* ;; esac
+        dpkg-deb --fsys-tarfile "$package" | tar -x -C "$1.new" --wildcards "$part" || fail "cannot unpack $package"
+    done
+    rm -r "$1.new/deb"
     mv "$1.new" "$1"
 }
 

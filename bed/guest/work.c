@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -107,7 +108,7 @@ static void check(const uint64_t *page, uint64_t seed, const char *when)
 {
 	for (int i = 0; i < WORDS_PER_PAGE; i++)
 		if (page[i] != mix(seed + i))
-			die("%s: %p holds %#lx, not %#lx", when, (void *)&page[i], page[i], mix(seed + i));
+			die("%s: %p holds %#" PRIx64 ", not %#" PRIx64, when, (void *)&page[i], page[i], mix(seed + i));
 }
 
 /* Fill all, rewrite every third page, drop every fifth, check all. */
@@ -133,7 +134,7 @@ static void use_memory(int worker, long pages)
 		if (i % 5 == 0) {
 			for (int word = 0; word < WORDS_PER_PAGE; word++)
 				if (page[word])
-					die("dropped memory: %p holds %#lx", (void *)&page[word], page[word]);
+					die("dropped memory: %p holds %#" PRIx64, (void *)&page[word], page[word]);
 		} else {
 			check(page, (i % 3 ? seed : ~seed) + i * WORDS_PER_PAGE, "memory as rewritten");
 		}
