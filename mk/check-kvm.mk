@@ -15,12 +15,12 @@ check-shadow: kvm selftests ## test our KVM on an emulated AMD processor, withou
 check-intel: kvm selftests ## test our KVM on an emulated Intel processor
 	@$(PYTHON) -B -m tests.intel.check --only '$(ONLY)'
 
-# What the distribution's own KVM makes of the same selftests is recorded beside their lists.
+# What the distribution's own KVM makes of the same tests is recorded beside the lists; with ONLY, of those alone.
 check-kvm-stock: selftests
-	@$(PYTHON) -B -m tests.kvm.check --record
+	@$(PYTHON) -B -m tests.kvm.check --record --only '$(ONLY)'
 
 check-shadow-stock: selftests
-	@$(PYTHON) -B -m tests.kvm.check_shadow --record
+	@$(PYTHON) -B -m tests.kvm.check_shadow --record --only '$(ONLY)'
 
 check-intel-stock: selftests
-	@$(PYTHON) -B -m tests.intel.check --record
+	@$(PYTHON) -B -m tests.intel.check --record --only '$(ONLY)'

@@ -1,30 +1,25 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 """make check-intel: our KVM on an emulated Intel processor, with EPT, and without."""
+import functools
 from pathlib import Path
 
 from bed.bochs import BochsHost
 from bed.command import command
 from bed.hypervisor import hypervisor_job
-from tests.kvm.suite import SeparateSlabs, Suite, Variant
+from tests.kvm.suite import Part, SeparateSlabs, Suite
 
 
 class IntelHost(SeparateSlabs, BochsHost):
     """An emulated Intel processor."""
 
 
-JOBS = {
-    # A hypervisor of our own as L1: its EPT and its L2s, and that contexts by turns cost L0 neither root nor fault.
-    "hypervisor": "hypervisor_run marks && hypervisor_switches_are_free",
-    "hypervisor_disturbed": "hypervisor_run_disturbed 'random many share writes'",
-    # Without EPT there is none for L1, either.
-    "hypervisor ept=0": ". /selftests/selftests.sh\nvendor_parameters kvm_intel ept=0\n"
-                        "hypervisor_run 'marks legacy' && hypervisor_switches_are_free",
-}
+GUESTS = ("guest-[!t]*", "guest-tables")         # The other one of tables wants two CPUs.
 
 
-def prepare_hypervisor(name, script):
-    """The function of an image that Suite.jobs wants."""
-    return lambda image: hypervisor_job(image, name, script, 100)
+def hypervisor_part(jobs):
+    """What Part.jobs wants, for {name: script over bed/hypervisor.sh}."""
+    return {name: functools.partial(hypervisor_job, name=name, script=script, limit=100)
+            for name, script in jobs.items()}
 
 
 SUITE = Suite(
@@ -32,10 +27,28 @@ SUITE = Suite(
     host=IntelHost(),
     parameters={"kvm-intel": "ept=1"},
     folder=Path(__file__).parent,
-    record="stock-ept1.tsv",
     checks={"reload": {"rounds": 2}},
-    jobs={name: prepare_hypervisor(name, script) for name, script in JOBS.items()},
-    variants=(Variant("ept=0", "ept=0", "selftests-shadow.list", "stock-ept0.tsv"),),
+    parts=(Part(
+        "selftests.list",
+        "stock-ept1.tsv",
+        guests=GUESTS,
+        guest_words="nested",
+        linux=("linux-686", "linux-686-pae"),
+        # A hypervisor of our own as L1: its EPT and its L2s, and that contexts by turns cost L0 neither root nor fault.
+        jobs=hypervisor_part({
+            "hypervisor": "hypervisor_run marks && hypervisor_switches_are_free",
+            "hypervisor_disturbed": "hypervisor_run_disturbed 'random many share writes'",
+        }),
+    ), Part(
+        "selftests-shadow.list",
+        "stock-ept0.tsv",
+        parameters="ept=0",
+        label="ept=0",
+        guests=GUESTS,
+        linux=("linux-pcid", "linux-686", "linux-686-pae"),
+        # Without EPT there is none for L1, either.
+        jobs=hypervisor_part({"hypervisor": "hypervisor_run 'marks legacy' && hypervisor_switches_are_free"}),
+    )),
 )
 
 if __name__ == "__main__":

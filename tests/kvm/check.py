@@ -6,7 +6,7 @@ from bed import QemuHost
 from bed.command import command
 from bed.scenarios import SCENARIOS
 
-from .suite import SeparateSlabs, Suite
+from .suite import Part, SeparateSlabs, Suite
 
 
 class AmdHost(SeparateSlabs, QemuHost):
@@ -18,12 +18,16 @@ SUITE = Suite(
     host=AmdHost(memory=3000, accelerator="tcg"),
     parameters={"kvm-amd": "npt=1"},
     folder=Path(__file__).parent,
-    record="stock-npt1.tsv",
     checks={"surface": {}, "kvmgt": {}, "reload": {}},
-    scenarios=tuple(SCENARIOS),
-    guests=("guest-*", "svm-*"),
-    guest_words="nested tcg",
     records_surface=True,
+    parts=(Part(
+        "selftests.list",
+        "stock-npt1.tsv",
+        guests=("guest-*", "svm-*"),
+        guest_words="nested tcg",
+        linux=("linux-5-levels", "linux-no-nx"),
+        scenarios=tuple(SCENARIOS),
+    ),),
 )
 
 if __name__ == "__main__":

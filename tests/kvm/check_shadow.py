@@ -5,18 +5,21 @@ from pathlib import Path
 from bed.command import command
 
 from .check import AmdHost
-from .suite import Suite
+from .suite import Part, Suite
 
 SUITE = Suite(
     command="check-shadow",
     host=AmdHost(memory=3000, accelerator="tcg"),
     parameters={"kvm-amd": "npt=0"},
     folder=Path(__file__).parent,
-    selftests="selftests-shadow.list",
-    record="stock-npt0.tsv",
     checks={"shrink": {}},
-    scenarios=("pressure",),
-    guests=("guest-*",),
+    parts=(Part(
+        "selftests-shadow.list",
+        "stock-npt0.tsv",
+        guests=("guest-*",),
+        linux=("linux-5-levels", "linux-4-levels", "linux-no-nx"),
+        scenarios=("pressure",),
+    ),),
 )
 
 if __name__ == "__main__":

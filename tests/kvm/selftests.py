@@ -41,12 +41,12 @@ def read_stock(path):
     return {name: (status, seconds) for name, status, seconds in rows}
 
 
-def write_stock(path, tests, command, host, release, outcomes):
-    """Record what the distribution's KVM made of the selftests in the list `tests`."""
+def write_stock(path, command, host, release, rows):
+    """Record what the distribution's KVM made of the tests: {test: (status, seconds)}."""
     with open(path, "w", encoding="utf-8") as table:
         table.write("# SPDX-License-Identifier: MIT OR GPL-2.0-only\n"
-                    f"# What the KVM of {release} makes of {tests}; written by `{command}`.\n"
+                    f"# What the KVM of {release} makes of the same tests; written by `{command}`.\n"
                     f"# Host: {host}.\n"
                     "# test\tstatus\tseconds\n")
-        for outcome in outcomes:
-            table.write(f"{outcome.job.name}\t{outcome.status}\t{outcome.seconds:.1f}\n")
+        for name, (status, seconds) in rows.items():
+            table.write(f"{name}\t{status}\t{float(seconds):.1f}\n")

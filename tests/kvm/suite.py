@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
-"""KVM's selftests, checks of the modules and guest kernels in one host, beside what the distribution's KVM does."""
+"""KVM's selftests, checks of the modules and guests in one host, beside what the distribution's KVM does."""
 import argparse
 import fnmatch
 from dataclasses import dataclass, field, replace
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Callable
 
 from bed import Host, Image, run_jobs
+from bed.linux import linux_job
 from bed.places import BUILD, KVM_CHOICES, kernel_release, module_folders
 from bed.scenarios import prepare_scenarios
 
@@ -27,40 +28,40 @@ class SeparateSlabs:
 
 
 @dataclass(frozen=True)
-class Variant:
-    """More selftests of a suite, for which the vendor module is loaded anew with these parameters.
+class Part:
+    """Jobs of a suite that want the vendor module loaded with the same parameters.
 
-    label: told apart by this, behind a test's name. selftests, record: as of Suite.
+    selftests: file that says which of KVM's. record: file of what the distribution's KVM makes of all the jobs.
+    guests: patterns of names in tests/guests/kernels.py. guest_words: as of guest_jobs(). linux: names in bed/linux.py.
+    scenarios: names in bed/scenarios/. jobs: {name: function of an image, that puts what the job needs into it and
+    returns the Job}. parameters: the module is loaded anew with these. label: tells such a part's jobs apart, behind
+    their names.
     """
-    label: str
-    parameters: str
     selftests: str
     record: str
+    guests: tuple[str, ...] = ()
+    guest_words: str = ""
+    linux: tuple[str, ...] = ()
+    scenarios: tuple[str, ...] = ()
+    jobs: dict[str, Callable] = field(default_factory=dict)
+    parameters: str = ""
+    label: str = ""
 
 
 @dataclass
 class Suite:
     """What `make COMMAND` runs.
 
-    folder: holds the other files. selftests: which. record: what the distribution's KVM makes of them. checks: {name of
-    a script in checks/: more arguments of check_job()}. variants: run last. scenarios: names in bed/scenarios/.
-    jobs: {name: function of an image, that puts what the job needs into it and returns the Job}.
-    guests: patterns of names in tests/guests/kernels.py. guest_words, guest_cpus: as of guest_jobs().
-    records_surface: the distribution's surface is recorded here.
+    parameters: {module: "key=value"} to begin with. folder: holds the files that the parts name. checks: {name of a
+    script in checks/: more arguments of check_job()}, run first. records_surface: the distribution's surface is
+    recorded here.
     """
     command: str
     host: Host
     parameters: dict[str, str]
     folder: Path
-    record: str
-    selftests: str = "selftests.list"
+    parts: tuple[Part, ...]
     checks: dict[str, dict] = field(default_factory=dict)
-    variants: tuple[Variant, ...] = ()
-    scenarios: tuple[str, ...] = ()
-    jobs: dict[str, Callable] = field(default_factory=dict)
-    guests: tuple[str, ...] = ()
-    guest_words: str = ""
-    guest_cpus: int = 2
     records_surface: bool = False
 
     def main(self):
@@ -71,7 +72,7 @@ class Suite:
         parser.add_argument("--only", default="*", metavar="PATTERN", help="only tests whose name fits, as of a shell")
         arguments = parser.parse_args()
         if arguments.record:
-            return self.write_record()
+            return self.write_record(arguments.only)
         return self.check(arguments.kvm, arguments.only)
 
     def check(self, kvm, only):
@@ -79,63 +80,65 @@ class Suite:
         work = self._work()
         verdict = Verdict(work / "console.log")
         stock = {}
-        for record in (self.record, *(variant.record for variant in self.variants)):
-            stock |= read_stock(self.folder / record)
+        for part in self.parts:
+            stock |= read_stock(self.folder / part.record)
         if kvm == "vmmu" and fnmatch.fnmatch("symbols", only):
             verdict.add_list("symbols", symbols_missing())
-        checks = [check_job(name, self.host.vendor, **more) for name, more in self.checks.items()]
-        checks = [job for job in checks if fnmatch.fnmatch(job.name, only)]
-        selftests = [job for job in selftest_jobs(self.folder / self.selftests) if fnmatch.fnmatch(job.name, only)]
-        guests = [job for job in guest_jobs(self.guest_words, self.guest_cpus) if fnmatch.fnmatch(job.name, only)
-                  and any(fnmatch.fnmatch(job.name, pattern) for pattern in self.guests)]
-        variants = [job for variant in self.variants for job in self._variant_jobs(variant)
-                    if fnmatch.fnmatch(job.name, only)]
-        image = self._image(kvm, checks, [*selftests, *variants])
-        pack_guests(image, guests)
-        scenarios = prepare_scenarios(fnmatch.filter(self.scenarios, only), image, work)
-        more = [prepare(image) for name, prepare in self.jobs.items() if fnmatch.fnmatch(name, only)]
-        jobs = [*checks, *guests, *selftests, *scenarios, *more, *variants]
+        checks = [check_job(name, self.host.vendor, **more) for name, more in self.checks.items()
+                  if fnmatch.fnmatch(name, only)]
+        image = self._image(kvm, checks)
+        jobs = [*checks, *sum((self._part_jobs(part, only, image, work) for part in self.parts), [])]
         for outcome in run_jobs(self.host, image, jobs, work):
             verdict.add(outcome, stock.get(outcome.job.name))
             if outcome.job.name == "surface" and outcome.ok:
                 verdict.add_list("surface, compared", surface_missing(surface_lines(outcome)))
         return verdict.close()
 
-    def write_record(self):
-        """Run the selftests with the distribution's KVM, and record what comes of them, and its surface."""
+    def write_record(self, only):
+        """Run the parts' jobs with the distribution's KVM, and record what comes of them, and its surface."""
         work = self._work()
-        selftests = selftest_jobs(self.folder / self.selftests)
-        variants = [self._variant_jobs(variant) for variant in self.variants]
-        checks = [check_job("surface", self.host.vendor)] if self.records_surface else []
-        jobs = [*checks, *selftests, *sum(variants, [])]
-        image = self._image("stock", checks, jobs[len(checks):])
-        outcomes = []
         verdict = Verdict(work / "console.log")
-        for outcome in run_jobs(self.host, image, jobs, work):
+        checks = [check_job("surface", self.host.vendor)] if self.records_surface and only == "*" else []
+        image = self._image("stock", checks)
+        parts = {part.record: self._part_jobs(part, only, image, work) for part in self.parts}
+        outcomes = {}
+        for outcome in run_jobs(self.host, image, [*checks, *sum(parts.values(), [])], work):
             verdict.add(outcome)
-            outcomes.append(outcome)
+            outcomes[outcome.job.name] = outcome
         command = f"make {self.command}-stock"
-        if self.records_surface:
-            write_surface(command, kernel_release(), surface_lines(outcomes.pop(0)))
-        tables = [(self.record, self.selftests, len(selftests))]
-        tables += [(variant.record, variant.selftests, len(jobs)) for variant, jobs in zip(self.variants, variants)]
-        for record, tests, count in tables:
-            write_stock(self.folder / record, tests, command, self.host, kernel_release(), outcomes[:count])
-            del outcomes[:count]
+        if checks:
+            write_surface(command, kernel_release(), surface_lines(outcomes["surface"]))
+        for record, jobs in parts.items():
+            path = self.folder / record
+            rows = {} if only == "*" else read_stock(path)
+            rows |= {job.name: (str(outcomes[job.name].status), outcomes[job.name].seconds) for job in jobs}
+            write_stock(path, command, self.host, kernel_release(), rows)
         return verdict.close()
 
-    def _variant_jobs(self, variant):
-        """The selftests of a Variant."""
-        module = self.host.vendor.replace("-", "_")
-        load = f". /selftests/selftests.sh\nvendor_parameters {module} {variant.parameters}\n"
-        return [replace(job, name=f"{job.name} {variant.label}", script=load + job.script)
-                for job in selftest_jobs(self.folder / variant.selftests)]
+    def _part_jobs(self, part, only, image, work):
+        """The jobs of a Part whose name fits; what they need is put into the image."""
+        def fits(name):
+            return fnmatch.fnmatch(f"{name} {part.label}".strip(), only)
 
-    def _image(self, kvm, checks, selftests):
-        """What the host needs for these jobs."""
+        guests = [job for job in guest_jobs(part.guest_words, self.host.guest_cpus) if fits(job.name)
+                  and any(fnmatch.fnmatch(job.name, pattern) for pattern in part.guests)]
+        selftests = [job for job in selftest_jobs(self.folder / part.selftests) if fits(job.name)]
+        pack_guests(image, guests)
+        pack_selftests(image, selftests)
+        jobs = [*guests, *selftests]
+        jobs += [linux_job(name, image, work, self.host) for name in part.linux if fits(name)]
+        jobs += prepare_scenarios(filter(fits, part.scenarios), image, work)
+        jobs += [part.jobs[name](image) for name in part.jobs if fits(name)]
+        if not part.label:
+            return jobs
+        module = self.host.vendor.replace("-", "_")
+        load = f". /selftests/selftests.sh\nvendor_parameters {module} {part.parameters}\n"
+        return [replace(job, name=f"{job.name} {part.label}", script=load + job.script) for job in jobs]
+
+    def _image(self, kvm, checks):
+        """What the host needs before any part's jobs."""
         image = Image()
         image.add_modules([self.host.vendor], module_folders(kvm), self.parameters)
-        pack_selftests(image, selftests)
         pack_checks(image, kvm)
         if any(job.name == "kvmgt" for job in checks):
             pack_kvmgt(image)
