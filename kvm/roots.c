@@ -134,6 +134,8 @@ void kvm_mmu_invalidate_gva(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, gva_t gv
 	}
 	if (mmu == &vcpu->arch.nested_mmu)
 		return;
+	/* The emulator goes by it without a walk: also for an address that is the APIC's page by now, which has an exit. */
+	vcpu_clear_mmio_info(vcpu, gva);
 	/* One root or all: an entry too many that goes costs a fault, no more. */
 	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), mmu_to_context(mmu), gva);
 }
@@ -147,6 +149,7 @@ EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
 
 void kvm_mmu_invpcid_gva(struct kvm_vcpu *vcpu, gva_t gva, unsigned long pcid)
 {
+	vcpu_clear_mmio_info(vcpu, gva);
 	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), vmmu_kvm_current_context(vcpu), gva);
 	/* By VPID or ASID, whatever the PCID. */
 	static_call(kvm_x86_flush_tlb_gva)(vcpu, gva);
