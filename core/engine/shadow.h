@@ -145,6 +145,16 @@ static inline bool shadow_mirrors(const struct vmmu_page *page)
 	return !vmmu_role_is_direct(page->role) && !page->s.own;
 }
 
+/*
+ * No table leads to @page, and no context has it as a root: a guest that writes to the frame hardly uses it as a table still.
+ * A guess, since that may change at any time.
+ */
+static inline bool shadow_is_orphan(const struct vmmu_page *page)
+{
+	return __atomic_load_n(&page->root_refs, __ATOMIC_RELAXED) <= 1 &&
+	       !(__atomic_load_n(&page->s.parents, __ATOMIC_RELAXED) & ~(uintptr_t)3);
+}
+
 /* A fault goes through @page: the frame is a table still, however often it was written. */
 static inline void shadow_is_in_use(struct vmmu_page *page)
 {
@@ -184,7 +194,10 @@ void vmmu_shadow_track(struct vmmu_page *page, struct vmmu_flush *debt);
 void vmmu_shadow_untrack(struct vmmu_page *page);
 /* Large pages may not cover the frame @page mirrors, from its making to its end: @delta 1, -1. */
 void vmmu_shadow_count_huge(struct vmmu_page *page, int delta);
-/* May @gfn become writable: are all pages that mirror it unsync, or can they be made so? Context: rcu, no page's lock. */
+/*
+ * May @gfn become writable: are all pages that mirror it unsync, or can they be made so, or be let go? Context: vm shared, rcu,
+ * no page's lock.
+ */
 bool vmmu_shadow_try_unsync(struct vmmu_vcpu *v, vmmu_gfn_t gfn);
 /* Something at or below @page is unsync: let every page above know. Context: rcu. */
 void vmmu_shadow_mark_above(struct vmmu_page *page);
@@ -205,6 +218,9 @@ void vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, str
 void vmmu_shadow_sync_root(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *root);
 /* Rights and frame that guest entry @gpte of a @level table in @mode gives a leaf, as a mirror word; 0 if it gives none. */
 uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte);
+/* Key of the page below @page that guest entry @gpte leads to. Return: false if to none, or if the CPU has yet to set its A. */
+bool vmmu_shadow_child(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte, vmmu_gfn_t *gfn,
+		       union vmmu_role *role);
 /* Read the guest entry behind entry @i. Return: false if it cannot be read now. Context: atomic. */
 bool vmmu_shadow_read_gpte(const struct vmmu_page *page, unsigned int i, uint64_t *gpte);
 
@@ -220,6 +236,13 @@ enum vmmu_fault_result vmmu_shadow_map(struct vmmu_vcpu *v, struct vmmu_context 
 /* Map neighbours of entry @i of @page that are at hand. Context: page's lock, vm shared, rcu. */
 void vmmu_shadow_prefetch(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i,
 			  struct vmmu_flush *debt);
+
+/*
+ * A root was made for @page: where @like, a root before it, has links, link the pages there are for @page's entries, too.
+ * Processes share the tables of their kernel. Context: vm shared, rcu, no page's lock.
+ */
+void vmmu_shadow_prefetch_links(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page,
+				const struct vmmu_page *like);
 
 /* --- Writes of the guest (shadow_write.c) ------------------------------------------------- */
 

@@ -3,10 +3,14 @@
  * Neighbours of a page that was just mapped: guest entries around the one that faulted, which the guest has used before
  * (their A is set) and whose memory the host has at hand, get their leaves along with it. After a table was zapped, or on
  * the way through a working set that was mapped in another mode, that saves most of the faults.
+ *
+ * And links of a new root: processes share the tables of their kernel, so what the root before it had at hand is at hand.
  */
 #include "engine/shadow.h"
 #include "base/count.h"
+#include "base/lock.h"
 #include "format/spte.h"
+#include "page/index.h"
 #include "page/page.h"
 
 #define GPTE_A (1ull << 5)
@@ -60,4 +64,36 @@ void vmmu_shadow_prefetch(struct vmmu_vcpu *v, const struct vmmu_mode *mode, str
 	for (unsigned int n = start; n < start + size && !vmmu_pool_is_low(v); n++)
 		if (!pte_load(&page->table[n]) && !prefetch_one(v, mode, page, n, debt))
 			return;
+}
+
+static void link_one(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i)
+{
+	uint64_t gpte, again, flushes;
+	struct vmmu_page *child;
+	union vmmu_role role;
+	vmmu_gfn_t gfn;
+
+	if (!vmmu_shadow_read_gpte(page, i, &gpte) || !vmmu_shadow_child(mode, page, gpte, &gfn, &role))
+		return;
+	child = vmmu_index_find(v->vm, gfn, role);
+	if (!child)
+		return;
+	/* As on the way of a fault: a new way to a page must not show what others may show until the next flush. */
+	flushes = shadow_flushes(v->vm);
+	vmmu_shadow_sync_page(v->vm, mode, child);
+	page_lock(page);
+	if (!page->invalid && !page->table[i] && vmmu_shadow_read_gpte(page, i, &again) && again == gpte &&
+	    vmmu_shadow_link(v, page, i, child, flushes))
+		count_vcpu(v, VMMU_C_PREFETCHED);
+	page_unlock(page);
+}
+
+void vmmu_shadow_prefetch_links(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page,
+				const struct vmmu_page *like)
+{
+	if (!v->vm->params.prefetch || !vmmu_role_equal(page->role, like->role) || !shadow_mirrors(like))
+		return;
+	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES && !vmmu_pool_is_low(v); i++)
+		if (spte_is_table(pte_load(&like->table[i]), like->role.level) && !pte_load(&page->table[i]))
+			link_one(v, mode, page, i);
 }

@@ -68,6 +68,21 @@ uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page
 	return mirror_word(gfmt_leaf_gfn(f, level, gpte), page->role.access & gfmt_access(f, level, gpte));
 }
 
+bool vmmu_shadow_child(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte, vmmu_gfn_t *gfn,
+		       union vmmu_role *role)
+{
+	const struct vmmu_gfmt *f = format_of(page);
+	int level = page->role.level;
+
+	/* A 1024-entry table is mirrored by several pages. */
+	if (f->entry_bytes != 8 || !gfmt_is_present(f, gpte) || vmmu_mode_reserved(mode, level, gpte) ||
+	    gfmt_is_leaf(mode, level, gpte) || (gpte & gfmt_accessed(f, mode, level)) != gfmt_accessed(f, mode, level))
+		return false;
+	*gfn = gfmt_table(f, gpte) >> VMMU_PAGE_SHIFT;
+	*role = vmmu_role_child(page->role, page->role.access & gfmt_access(f, level, gpte), 0);
+	return true;
+}
+
 /*
  * Make the leaf what the guest's entry gives now, as far as that takes something away. Return: false if it has to go: it
  * maps another frame or none, or the guest wants to see A set by the next access.

@@ -104,11 +104,8 @@ void vmmu_shadow_mark_above(struct vmmu_page *page)
 	parents_unlock(page);
 }
 
-/* Return: false if @page mirrors an upper table, which stays tracked. */
-static bool unsync_page(struct vmmu_vcpu *v, struct vmmu_page *page)
+static void unsync_page(struct vmmu_vcpu *v, struct vmmu_page *page)
 {
-	if (page->role.level > VMMU_LEVEL_4K)
-		return false;
 	page_lock(page);
 	if (page->s.tracked && !page->invalid) {
 		if (page->s.rewritten < 255)
@@ -122,16 +119,30 @@ static bool unsync_page(struct vmmu_vcpu *v, struct vmmu_page *page)
 		count_vcpu(v, VMMU_C_UNSYNCED);
 	}
 	page_unlock(page);
-	return true;
+}
+
+/* An upper table stays tracked while it is in use. One that is not was a dead process's, and its frame is used anew. */
+static bool must_stay_tracked(const struct vmmu_page *page)
+{
+	return page->role.level > VMMU_LEVEL_4K && !shadow_is_orphan(page);
 }
 
 bool vmmu_shadow_try_unsync(struct vmmu_vcpu *v, vmmu_gfn_t gfn)
 {
+	struct vmmu_flush debt = flush_none(v->vm);
+
 	for (struct vmmu_page *page = vmmu_index_first(v->vm, gfn); page; page = vmmu_index_next(page))
-		if (page->role.level > VMMU_LEVEL_4K)
+		if (must_stay_tracked(page))
 			return false;
-	for (struct vmmu_page *page = vmmu_index_first(v->vm, gfn); page; page = vmmu_index_next(page))
-		if (!unsync_page(v, page))
-			return false;
+	for (struct vmmu_page *page = vmmu_index_first(v->vm, gfn); page; page = vmmu_index_next(page)) {
+		if (page->role.level == VMMU_LEVEL_4K) {
+			unsync_page(v, page);
+			continue;
+		}
+		vmmu_host_trace_page(v->vm, page, VMMU_PAGE_FLOODED);
+		vmmu_shadow_zap(page, &debt);
+		count_vcpu(v, VMMU_C_SHADOWS_FLOODED);
+	}
+	vmmu_flush_pay(&debt);
 	return true;
 }

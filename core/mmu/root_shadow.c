@@ -58,6 +58,8 @@ static int load_long(struct vmmu_vcpu *v, struct vmmu_context *c, bool *built)
 		else
 			take_root(c, page, 1);
 	}
+	if (*built && c->root.page && c->cached)
+		vmmu_shadow_prefetch_links(v, &c->mode, page, c->cache[0].page);
 	vmmu_host_rcu_read_unlock();
 	vm_unlock_shared(v->vm);
 	/* Zapped and freed under our eyes: the caller tries again. */
