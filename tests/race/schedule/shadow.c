@@ -127,6 +127,8 @@ static void to_and_fro0(void)
 /* By the other process' way, and again after a flush by that way alone. */
 static void other_process_twice0(void) { other_process0(); flush(0); read0(); }
 static void near0(void) { access(0, AT(4), 0); }
+/* What it reads from now on is looked at in the end, before anybody flushes again. */
+static void remap_and_flush1(void) { remap1(); flush(1); }
 static void back0(void) { machine_guest_load_cr3(m.vcpu[0], ROOT << 12, true); read0(); }
 static void read0_before(void) { access(0, AT(2), 0); }
 
@@ -429,7 +431,7 @@ static const struct scene all[] = {
 	SCENE("shadow: new way to an unsync table, write", unsync_remapped, other_process0, remap1_flush),
 	SCENE("shadow: new way to an unsync table, sync", unsync_remapped, other_process0, flush1),
 	SCENE("shadow: new way to an unsync table, write, flush there", unsync_remapped, other_process_twice0, remap1),
-	SCENE("shadow: new way, write and flush there", two_without_way, near0, remap1_flush),
+	SCENE("shadow: new way, write and flush there", two_without_way, near0, remap_and_flush1),
 	SCENE("shadow: second link beside, write", written, link_beside1, remap0),
 	SCENE("shadow: two ways, sync of each", two_processes_unsync, flush_read0, flush_read1),
 	SCENE("shadow: two ways, write, sync", two_processes, remap0, flush_read1),

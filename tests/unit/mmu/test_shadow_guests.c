@@ -182,8 +182,8 @@ static void test_shared_direct_pages(void **state)
 	entry(ROOT + 2, 0, DATA << 12 | RIGHTS | 1 << 7 | A_D);
 	entry(ROOT + 2, 1, DATA << 12 | RIGHTS | 1 << 7);
 	assert_true(machine_guest_set_regs(c, &four_levels, 0));
-	assert_int_equal(machine_access(c, dirty + 0x5000, VMMU_PF_W, 12), MACHINE_ACCESS_DONE);
 	assert_int_equal(machine_access(c, clean + 0x5000, 0, 12), MACHINE_ACCESS_DONE);
+	assert_int_equal(machine_access(c, dirty + 0x5000, VMMU_PF_W, 12), MACHINE_ACCESS_DONE);
 	assert_true((entry_now(ROOT + 2, 1) & A_D) == 0x20);
 	assert_int_equal(machine_access(c, clean + 0x5000, VMMU_PF_W, 12), MACHINE_ACCESS_DONE);
 	assert_true((entry_now(ROOT + 2, 1) & A_D) == A_D);
