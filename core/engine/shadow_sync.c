@@ -21,8 +21,6 @@
 #include "format/spte.h"
 
 #define BATCH 16
-/* A table that became unsync again this often is left so: protecting it costs a fault each time. */
-#define REWRITTEN_OFTEN 8
 
 static const struct vmmu_gfmt *format_of(const struct vmmu_page *page)
 {
@@ -133,7 +131,7 @@ static void batch_run(struct sync_batch *batch)
 		struct vmmu_page *page = batch->page[n];
 
 		page_lock(page);
-		if (page->s.unsync && !page->s.tracked && !page->invalid && page->s.rewritten < REWRITTEN_OFTEN)
+		if (page->s.unsync && !page->s.tracked && !page->invalid && page->s.rewritten <= REWRITTEN_PATIENCE)
 			vmmu_shadow_track(page, &debt);
 		/* Also where another has protected the frame, or dropped its leaves: that one's flush may be due still. */
 		if (page->s.unsync && page->s.tracked)

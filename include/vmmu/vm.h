@@ -98,7 +98,7 @@ struct vmmu_shadow {
 	bool used;			/* [atomic] found since the eviction hand passed */
 	uint8_t writes;			/* [atomic] emulated writes in a row, without a fault through the page */
 	uint64_t compared;		/* [atomic] vm->guest_flushes before it was last compared with the guest's table */
-	uint8_t rewritten;		/* [lock] how often it became unsync again right after a sync */
+	uint8_t rewritten;		/* [lock] grows as it becomes unsync again, shrinks with each sync that leaves it so */
 };
 
 /*

@@ -166,6 +166,30 @@ static void test_other_links(void **state)
 	end();
 }
 
+static void write_table_and_flush(void)
+{
+	touch(at_frame(PROCESS + 3), VMMU_PF_W);
+	machine_guest_flush(c);
+}
+
+/* A last-level table that is written between flushes is let be, and kept from writes again once it is not. */
+static void test_patience(void **state)
+{
+	uint64_t unsynced;
+
+	(void)state;
+	begin();
+	for (unsigned int n = 0; n < 45; n++)
+		write_table_and_flush();
+	unsynced = count(VMMU_C_UNSYNCED);
+	assert_in_range(unsynced, 2, 7);
+	for (unsigned int n = 0; n < 10; n++)
+		machine_guest_flush(c);
+	write_table_and_flush();
+	assert_int_equal(count(VMMU_C_UNSYNCED), unsynced + 1);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +197,7 @@ int main(void)
 		cmocka_unit_test(test_in_use),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_other_links),
+		cmocka_unit_test(test_patience),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
