@@ -20,6 +20,7 @@
 #include <vmmu/vm.h>
 #include <vmmu/walk.h>
 #include "engine/flush.h"
+#include "format/spte.h"
 #include "page/entry_set.h"
 #include "page/page.h"
 
@@ -33,6 +34,14 @@ static inline struct vmmu_page *entry_page(const uint64_t *entry)
 static inline unsigned int entry_index(const uint64_t *entry)
 {
 	return ((uintptr_t)entry & (VMMU_PAGE_SIZE - 1)) / sizeof(*entry);
+}
+
+/* The table that @spte, an entry of @page, links; NULL if it links none. Context: rcu, or locked. */
+static inline struct vmmu_page *entry_child(const struct vmmu_page *page, uint64_t spte)
+{
+	if (!spte_is_table(spte, page->role.level))
+		return NULL;
+	return vmmu_host_table_page(vmmu_host_table_at(spte_address(page->vm->fmt, spte)));
 }
 
 /* What a leaf's guest entry gives: its first frame and rights. */
@@ -152,7 +161,7 @@ static inline bool shadow_mirrors(const struct vmmu_page *page)
 static inline bool shadow_is_orphan(const struct vmmu_page *page)
 {
 	return __atomic_load_n(&page->root_refs, __ATOMIC_RELAXED) <= 1 &&
-	       !(__atomic_load_n(&page->s.parents, __ATOMIC_RELAXED) & ~(uintptr_t)3);
+	       entry_set_is_empty(&page->s.parents);
 }
 
 /* A fault goes through @page: the frame is a table still, however often it was written. */
@@ -286,6 +295,8 @@ uint64_t vmmu_leaf_aged(const struct vmmu_vm *vm, const uint64_t *entry, uint64_
  */
 void vmmu_shadow_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot, void (*yield)(struct vmmu_vm *vm),
 			  struct vmmu_flush *debt);
+/* If somebody waits: pay @debt, leave the read section, @yield, and come back. @yield NULL: never. Context: rcu. */
+void vmmu_shadow_give_way(struct vmmu_vm *vm, void (*yield)(struct vmmu_vm *vm), struct vmmu_flush *debt);
 /* Leaves and MMIO entries of frames [@start, @end) go, whatever their address space. Context: vm excl, not rcu. */
 void vmmu_shadow_zap_frames(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end, void (*yield)(struct vmmu_vm *vm),
 			    struct vmmu_flush *debt);

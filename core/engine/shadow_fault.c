@@ -65,20 +65,13 @@ static vmmu_gfn_t child_key(const struct shadow_fault *s, const struct vmmu_page
 	return vmmu_gfn_round(s->f->gfn, level);
 }
 
-static struct vmmu_page *child_at(const struct vmmu_page *page, uint64_t spte)
-{
-	if (!spte_is_table(spte, page->role.level))
-		return NULL;
-	return vmmu_host_table_page(vmmu_host_table_at(spte_address(page->vm->fmt, spte)));
-}
-
 /*
  * The entries of a context's own table were made with it. PDPTEs of L1's that lie in memory may be others by now than they
  * were then, which the walk has seen: the root goes, and whoever runs on it makes it anew.
  */
 static struct vmmu_page *own_child(struct shadow_fault *s, struct vmmu_page *page, unsigned int i)
 {
-	struct vmmu_page *child = child_at(page, pte_load(&page->table[i]));
+	struct vmmu_page *child = entry_child(page, pte_load(&page->table[i]));
 
 	if (page->role.level != VMMU_LEVEL_1G || s->c->mode.format != VMMU_FORMAT_NPT_PAE ||
 	    (child && child->gfn == s->w->step[VMMU_LEVEL_2M].table_gfn))
@@ -107,7 +100,7 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 		page_unlock(page);
 		return NULL;
 	}
-	child = child_at(page, pte_load(&page->table[i]));
+	child = entry_child(page, pte_load(&page->table[i]));
 	if (child && child->gfn == gfn && vmmu_role_equal(child->role, role)) {
 		page_unlock(page);
 		return child;

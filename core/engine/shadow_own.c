@@ -14,27 +14,18 @@
 /* As many as a context can remember, so that a search stays short. */
 #define PARKED_MAX VMMU_ROOT_CACHE_MAX
 
-static struct vmmu_page *child_of(const struct vmmu_page *page, unsigned int i)
-{
-	uint64_t spte = pte_load(&page->table[i]);
-
-	if (!spte_is_table(spte, page->role.level))
-		return NULL;
-	return vmmu_host_table_page(vmmu_host_table_at(spte_address(page->vm->fmt, spte)));
-}
-
 /* Does the tree of @page have the shape and the children of @t? Its entries come all at once and go only when it is zapped. */
 static bool is_tree(const struct vmmu_page *page, const struct vmmu_own_tree *t)
 {
 	if (page->gfn != t->gfn || !vmmu_role_equal(page->role, t->role))
 		return false;
 	while (page->role.level > t->lowest) {
-		page = child_of(page, 0);
+		page = entry_child(page, pte_load(&page->table[0]));
 		if (!page || !page->s.own)
 			return false;
 	}
 	for (unsigned int i = 0; i < 4; i++) {
-		const struct vmmu_page *child = child_of(page, i);
+		const struct vmmu_page *child = entry_child(page, pte_load(&page->table[i]));
 
 		if (!child != !(t->present & 1u << i))
 			return false;
@@ -57,7 +48,7 @@ void vmmu_own_zap(struct vmmu_page *root, struct vmmu_flush *debt)
 	struct vmmu_page *page = root, *next;
 
 	for (; page && page->s.own; page = next) {
-		next = child_of(page, 0);
+		next = entry_child(page, pte_load(&page->table[0]));
 		vmmu_shadow_zap(page, debt);
 	}
 }

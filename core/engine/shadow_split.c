@@ -152,17 +152,6 @@ static enum split_result split_one(struct vmmu_shadow_split *s, uint64_t *entry)
 	return SPLIT_DONE;
 }
 
-/* Context: rcu, which is left for a moment. */
-static void maybe_yield(struct vmmu_vm *vm, void (*yield)(struct vmmu_vm *vm), struct vmmu_flush *debt)
-{
-	if (!yield || !vmmu_host_should_yield(vm))
-		return;
-	vmmu_flush_pay(debt);
-	vmmu_host_rcu_read_unlock();
-	yield(vm);
-	vmmu_host_rcu_read_lock();
-}
-
 /* The leaf behind the first @skip ones. It may go as soon as the set's lock is given up; its page stays readable. Context: rcu. */
 static uint64_t *leaf_in(struct vmmu_vm *vm, vmmu_entry_set *set, unsigned int skip)
 {
@@ -191,7 +180,7 @@ static bool split_all_in(struct vmmu_shadow_split *s, vmmu_entry_set *set)
 		if (result == SPLIT_STARVED && s->can_wait)
 			return false;
 		stay += result != SPLIT_DONE;
-		maybe_yield(s->vm, s->yield, &s->debt);
+		vmmu_shadow_give_way(s->vm, s->yield, &s->debt);
 	}
 	return true;
 }
@@ -229,7 +218,7 @@ bool vmmu_shadow_split(struct vmmu_shadow_split *s)
 			if (!to_the_end)
 				goto out;
 			if (++looked % YIELD_EVERY == 0)
-				maybe_yield(s->vm, s->yield, &s->debt);
+				vmmu_shadow_give_way(s->vm, s->yield, &s->debt);
 		}
 out:
 	vmmu_host_rcu_read_unlock();
@@ -289,7 +278,7 @@ void vmmu_shadow_collapse(struct vmmu_vm *vm, struct vmmu_slot *slot, void (*yie
 		for (vmmu_gfn_t gfn = vmmu_gfn_round(start, level); gfn < end; gfn += vmmu_level_frames(level)) {
 			if (may_be_large(vm, slot, gfn, level))
 				collapse_at(vm, slot, gfn, level, debt);
-			maybe_yield(vm, yield, debt);
+			vmmu_shadow_give_way(vm, yield, debt);
 		}
 	vmmu_host_rcu_read_unlock();
 }

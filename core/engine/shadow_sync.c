@@ -187,22 +187,13 @@ static void clear_mark(struct vmmu_page *page, unsigned int i)
 	__atomic_fetch_and(&page->s.unsync_below[i / 64], ~(1ull << (i % 64)), __ATOMIC_SEQ_CST);
 }
 
-static struct vmmu_page *marked_child(struct vmmu_page *page, unsigned int i)
-{
-	uint64_t spte = pte_load(&page->table[i]);
-
-	if (!spte_is_table(spte, page->role.level))
-		return NULL;
-	return vmmu_host_table_page(vmmu_host_table_at(spte_address(page->vm->fmt, spte)));
-}
-
 /* Take the mark at entry @i away if it leads to nothing unsync any more. */
 static void unmark(struct vmmu_page *page, unsigned int i, struct vmmu_page *child)
 {
 	/* Under the page's lock the entry stays what it is: another child there has a claim of its own on the mark. */
 	page_lock(page);
 	parents_lock(child);
-	if (marked_child(page, i) == child && !child->s.unsync && nothing_below(child)) {
+	if (entry_child(page, pte_load(&page->table[i])) == child && !child->s.unsync && nothing_below(child)) {
 		child->s.known_above = false;
 		clear_mark(page, i);
 	}
@@ -219,7 +210,7 @@ static struct vmmu_page *unmark_stale(struct vmmu_page *page, unsigned int i)
 	struct vmmu_page *child;
 
 	page_lock(page);
-	child = marked_child(page, i);
+	child = entry_child(page, pte_load(&page->table[i]));
 	if (!child)
 		clear_mark(page, i);
 	page_unlock(page);
@@ -235,7 +226,7 @@ static void sync_children(struct sync_batch *batch, struct vmmu_page *page, bool
 
 		for (; bits && (take_marks_away || !batch->stop); bits &= bits - 1) {
 			unsigned int i = n * 64 + (unsigned int)__builtin_ctzll(bits);
-			struct vmmu_page *child = marked_child(page, i);
+			struct vmmu_page *child = entry_child(page, pte_load(&page->table[i]));
 
 			if (!child)
 				child = unmark_stale(page, i);

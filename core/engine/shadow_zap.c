@@ -10,10 +10,9 @@
 #include "format/spte.h"
 #include "page/index.h"
 
-/* Context: rcu, which is left for a moment. */
-static void maybe_yield(struct vmmu_vm *vm, void (*yield)(struct vmmu_vm *vm), struct vmmu_flush *debt)
+void vmmu_shadow_give_way(struct vmmu_vm *vm, void (*yield)(struct vmmu_vm *vm), struct vmmu_flush *debt)
 {
-	if (!vmmu_host_should_yield(vm))
+	if (!yield || !vmmu_host_should_yield(vm))
 		return;
 	vmmu_flush_pay(debt);
 	vmmu_host_rcu_read_unlock();
@@ -37,7 +36,7 @@ void vmmu_shadow_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot, void (*yie
 		for (page = vmmu_index_bucket_first(vm, n); page; page = vmmu_index_bucket_next(page))
 			if (mirrors_slot(page, slot))
 				vmmu_shadow_zap(page, debt);
-		maybe_yield(vm, yield, debt);
+		vmmu_shadow_give_way(vm, yield, debt);
 	}
 	vmmu_host_rcu_read_unlock();
 	vmmu_shadow_for_leaves(vm, slot, vmmu_host_slot_start(slot), vmmu_host_slot_end(slot), VMMU_LEVEL_4K, vmmu_leaf_dropped,
@@ -82,7 +81,7 @@ void vmmu_shadow_zap_frames(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end
 
 		for (page = vmmu_index_bucket_first(vm, n); page; page = vmmu_index_bucket_next(page))
 			drop_frames(page, start, end, debt);
-		maybe_yield(vm, yield, debt);
+		vmmu_shadow_give_way(vm, yield, debt);
 	}
 	vmmu_host_rcu_read_unlock();
 }

@@ -21,7 +21,7 @@ struct vmmu_entry_node {
 
 static inline bool entry_set_is_empty(const vmmu_entry_set *set)
 {
-	return !(*set & ~(uintptr_t)3);
+	return !(__atomic_load_n(set, __ATOMIC_RELAXED) & ~(uintptr_t)3);
 }
 
 /* Add @entry, which is not a member. May take a node from *@spare, which is then NULL. Context: the set's lock. */
