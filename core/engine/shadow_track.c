@@ -139,6 +139,11 @@ bool vmmu_shadow_try_unsync(struct vmmu_vcpu *v, vmmu_gfn_t gfn)
 			unsync_page(v, page);
 			continue;
 		}
+		/* Linked, or made, since it was looked at. */
+		if (must_stay_tracked(page)) {
+			vmmu_flush_pay(&debt);
+			return false;
+		}
 		vmmu_host_trace_page(v->vm, page, VMMU_PAGE_FLOODED);
 		vmmu_shadow_zap(page, &debt);
 		count_vcpu(v, VMMU_C_SHADOWS_FLOODED);
