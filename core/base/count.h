@@ -16,4 +16,10 @@ static inline void count_vm(struct vmmu_vm *vm, enum vmmu_counter c, uint64_t n)
 	counter_add(&vm->count[c], n);
 }
 
+/* Where leaves of @entry's table are counted. */
+static inline struct vmmu_leaf_count *leaf_count_of(struct vmmu_vm *vm, const uint64_t *entry)
+{
+	return &vm->leaf_count[((uintptr_t)entry >> VMMU_PAGE_SHIFT) % VMMU_LEAF_COUNTS];
+}
+
 #endif

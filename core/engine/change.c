@@ -12,10 +12,11 @@ static void account_leaves(const struct vmmu_place *place, uint64_t old, uint64_
 {
 	struct vmmu_vm *vm = place->vm;
 	bool was = spte_is_leaf(old, place->level), is = spte_is_leaf(value, place->level);
+	struct vmmu_leaf_count *count = leaf_count_of(vm, place->entry);
 
 	if (was != is) {
 		vmmu_host_leaf_count(vm, place->level, is ? 1 : -1);
-		count_vm(vm, is ? VMMU_C_LEAVES_SET : VMMU_C_LEAVES_ZAPPED, 1);
+		counter_add(is ? &count->set : &count->zapped, 1);
 	}
 	if (!was)
 		return;
@@ -156,8 +157,8 @@ bool vmmu_change_try_split(const struct vmmu_place *place, uint64_t *old, uint64
 	vmmu_host_trace_spte(vm, place->space, place->gfn, place->level, expected, value);
 	vmmu_host_leaf_count(vm, place->level, -1);
 	vmmu_host_leaf_count(vm, place->level - 1, (int)VMMU_TABLE_ENTRIES);
-	count_vm(vm, VMMU_C_LEAVES_ZAPPED, 1);
-	count_vm(vm, VMMU_C_LEAVES_SET, VMMU_TABLE_ENTRIES);
+	counter_add(&leaf_count_of(vm, place->entry)->zapped, 1);
+	counter_add(&leaf_count_of(vm, place->entry)->set, VMMU_TABLE_ENTRIES);
 	return true;
 }
 

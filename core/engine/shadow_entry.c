@@ -156,7 +156,7 @@ static void limit_leaves(struct vmmu_vm *vm, vmmu_entry_set *set, const struct v
 
 	if (!vmmu_entry_set_needs_node(set) || vmmu_entry_set_count(set) < LEAVES_OF_A_FRAME)
 		return;
-	skip = (unsigned int)(counter_read(&vm->count[VMMU_C_LEAVES_SET]) % LEAVES_OF_A_FRAME);
+	skip = (unsigned int)(counter_read(&leaf_count_of(vm, at->entry)->set) % LEAVES_OF_A_FRAME);
 	victim.entry = vmmu_entry_set_first(set, &it);
 	while (skip--)
 		victim.entry = vmmu_entry_set_next(&it);

@@ -57,12 +57,26 @@ const char *vmmu_counter_name(enum vmmu_counter c)
 	return counter_names[c];
 }
 
+/* Those that are counted by table. */
+static uint64_t read_leaf_counts(const struct vmmu_vm *vm, enum vmmu_counter c)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int n = 0; n < VMMU_LEAF_COUNTS; n++) {
+		if (c == VMMU_C_LEAVES_SET)
+			sum += counter_read(&vm->leaf_count[n].set);
+		else if (c == VMMU_C_LEAVES_ZAPPED)
+			sum += counter_read(&vm->leaf_count[n].zapped);
+	}
+	return sum;
+}
+
 uint64_t vmmu_counter_read(struct vmmu_vm *vm, enum vmmu_counter c)
 {
 	uint64_t sum;
 
 	lists_lock(vm);
-	sum = counter_read(&vm->count[c]);
+	sum = counter_read(&vm->count[c]) + read_leaf_counts(vm, c);
 	for (struct vmmu_list *node = vm->vcpus.next; node != &vm->vcpus; node = node->next)
 		sum += counter_read(&CONTAINER_OF(node, struct vmmu_vcpu, link)->count[c]);
 	lists_unlock(vm);

@@ -148,12 +148,26 @@ struct vmmu_params {
 #define VMMU_ROOT_CACHE_MAX 64
 void vmmu_params_default(struct vmmu_params *params);
 
+/*
+ * Leaves come and go with nearly every fault. They are counted by the table they are in, so that vCPUs that run different
+ * processes seldom write the same cache line.
+ */
+#define VMMU_LEAF_COUNTS 32
+struct vmmu_leaf_count {
+	uint64_t set, zapped;			/* [atomic] */
+	uint64_t unused[6];			/* the rest of a cache line */
+};
+
+/* Grouped by who writes: what each fault reads shares no cache line with what many write. */
 struct vmmu_vm {
 	const struct vmmu_spte_format *fmt;	/* [const] what the bits of our entries mean */
 	struct vmmu_params params;		/* [const] */
 	uint8_t huge_level_max;			/* [const] largest leaf the CPU takes */
 	bool dirty_by_pml;			/* [const] the CPU logs writes by the D bit: clear D instead of W */
 	bool nx_huge_pages;			/* [atomic] large leaves must not be executable */
+	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page; NULL until the first one is made */
+	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most */
+	uint64_t unused[4];			/* the rest of a cache line */
 
 	vmmu_spinlock_t lists;			/* guards the lists below; a leaf lock: nothing is taken inside */
 	struct vmmu_list roots;			/* [lock:lists] valid and invalid roots; who looks at one outside holds a reference */
@@ -163,11 +177,10 @@ struct vmmu_vm {
 	struct vmmu_list condemned;		/* [lock:lists] but for these, which a zap of everything takes out one by one */
 	struct vmmu_list parked;		/* [lock:lists] roots of contexts' own tables that none remembers, oldest first */
 	unsigned int parked_count;		/* [lock:lists] */
-	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page; NULL until the first one is made */
-	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most */
 	uint64_t shadow_pins;			/* [atomic] shadow pages that may not be evicted, for contexts have them as roots */
 	uint64_t guest_flushes;			/* [atomic] syncs and invalidations of addresses the guest has asked for */
 	uint64_t count[VMMU_C_NR];		/* [atomic] what no vCPU's thread did, and what destroyed vCPUs had counted */
+	struct vmmu_leaf_count leaf_count[VMMU_LEAF_COUNTS] __attribute__((aligned(16)));
 };
 
 /* A root as a context remembers it. */

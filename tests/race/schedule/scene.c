@@ -20,6 +20,7 @@ const struct scene *scene_at(unsigned int n)
 static void ignore_counters(void)
 {
 	memory_ignore(m.vm.count, sizeof(m.vm.count));
+	memory_ignore(m.vm.leaf_count, sizeof(m.vm.leaf_count));
 	memory_ignore(&m.waiting, sizeof(m.waiting));
 	memory_ignore(m.leaves, sizeof(m.leaves));
 	memory_ignore(&m.flushes, sizeof(m.flushes));
