@@ -38,20 +38,31 @@ void vmmu_sync_cached(struct vmmu_vcpu *v, struct vmmu_context *c)
 			sync_root(v, c, &c->cache[i]);
 }
 
-static void invalidate_in(struct vmmu_vcpu *v, struct vmmu_root *root, uint64_t addr)
+static bool mirrors(const struct vmmu_root *root)
 {
-	if (!root->page || !root->page->shadow)
-		return;
-	vm_lock_shared(v->vm);
-	vmmu_shadow_invalidate_address(v->vm, root->page, addr);
-	vm_unlock_shared(v->vm);
+	return root->page && root->page->shadow;
+}
+
+static void invalidate_in(struct vmmu_vm *vm, struct vmmu_root *root, uint64_t addr)
+{
+	if (mirrors(root))
+		vmmu_shadow_invalidate_address(vm, root->page, addr);
 }
 
 void vmmu_invalidate_address(struct vmmu_vcpu *v, struct vmmu_context *c, uint64_t addr)
 {
-	invalidate_in(v, &c->root, addr);
+	bool any = mirrors(&c->root);
+
+	for (unsigned int i = 0; i < c->cached && !any; i++)
+		any = mirrors(&c->cache[i]);
+	if (!any)
+		return;
+	/* Once for all of them: the lock's word is what vCPUs meet at. */
+	vm_lock_shared(v->vm);
+	invalidate_in(v->vm, &c->root, addr);
 	for (unsigned int i = 0; i < c->cached; i++)
-		invalidate_in(v, &c->cache[i], addr);
+		invalidate_in(v->vm, &c->cache[i], addr);
+	vm_unlock_shared(v->vm);
 }
 
 uint64_t vmmu_shrink(struct vmmu_vm *vm, uint64_t most)
