@@ -6,7 +6,7 @@
  *   vmmu_host_types.h  the types below that are "the host's": locks, RCU head, memslot
  *   vmmu_host.h        every function below as `static inline`, so that a service costs no call
  * This file declares each service again, without a body: a wrong type or a missing service stops the
- * build. Two hosts exist: kvm/ (Linux) and machine/ (user space).
+ * build. Two hosts exist: kvm/ (Linux) and machine/ (user space); tests have smaller ones.
  *
  * The host's types:
  *   struct vmmu_slot    a memslot: a run of guest frames backed by host memory (may be a macro for a type of the host's)
