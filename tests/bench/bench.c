@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * How fast vCPUs fault, alone and beside each other:  bench [SECONDS [WORD]]
+ * How fast vCPUs fault, alone and beside each other:  bench [SECONDS [EXIT_NS [WORD]]]
  *
  *   fault ENGINE NANOSECONDS		one vCPU's time for a page of its guest's, with all that its guest does beside
- *   parallel ENGINE THREADS RATIO	rate of faults of so many vCPUs by that of one
+ *   parallel ENGINE THREADS RATIO	rate of faults of so many vCPUs by that of one, while the other CPUs run other VMs
  *
  * ENGINE is
  *   direct, shadow, nested	the core, on a machine whose shared words are those of Linux
  *   ...-local			the same, with those words split by thread: what the core itself limits
  *   ...-single-lock		a model of stock KVM: what takes the VM's lock shared takes it alone. Not so of direct faults,
  *				for which stock KVM shares it, too: a second measurement of the same thing
- *   ...-apart			a VM for each vCPU, so that nothing is shared but the machine: what that can give
+ *   ...-apart			a VM for each vCPU, by one vCPU on an idle machine: what the machine itself can give
  *
  * A burst lasts a few milliseconds, those of one vCPU and of several follow each other, and the ratio is the median over such
- * pairs. Pairs in which other programs took a CPU away are left out as far as enough others are there. WORD: only engines whose
- * name contains it.
+ * pairs. Pairs in which other programs took a CPU away are left out as far as enough others are there. EXIT_NS: what a guest's way
+ * to the host and back costs, 0 at first. WORD: only engines whose name contains it.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -46,7 +46,7 @@ struct worker {
 	pthread_t thread;
 	unsigned int number;
 	int cpu;
-	struct guest *guest;		/* what to run next */
+	struct guest *guest;		/* what to run next; NULL: nothing */
 	/* What came of it. */
 	double rate, quiet;
 };
@@ -57,17 +57,30 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t begin = PTHREAD_COND_INITIALIZER, done = PTHREAD_COND_INITIALIZER;
 /* Under the lock. */
 static unsigned int round_number, first, wanted, finished;
-static void (*task)(struct worker *w, unsigned int beside);
-static unsigned int arrived;		/* atomic */
+static void (*task)(struct worker *w);
+static unsigned int running;		/* of all workers, those whose guests run */
+static unsigned int arrived, left;	/* atomic */
 
-static void run_guest(struct worker *w, unsigned int beside)
+/* The CPU is kept from running something else, which would slow the others down. */
+static void stand_by(void)
 {
-	uint64_t start, cpu, now, touched = w->guest->touched;
+	while (__atomic_load_n(&left, __ATOMIC_ACQUIRE) < running)
+		__builtin_ia32_pause();
+}
+
+static void run_guest(struct worker *w)
+{
+	uint64_t start, cpu, now, touched;
 	unsigned int spins = 0;
 
 	__atomic_fetch_add(&arrived, 1, __ATOMIC_SEQ_CST);
-	while (__atomic_load_n(&arrived, __ATOMIC_SEQ_CST) < beside)
+	while (__atomic_load_n(&arrived, __ATOMIC_SEQ_CST) < threads)
 		bench_pause(&spins);
+	if (!w->guest) {
+		stand_by();
+		return;
+	}
+	touched = w->guest->touched;
 	start = clock_ns(CLOCK_MONOTONIC);
 	cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	do {
@@ -75,22 +88,22 @@ static void run_guest(struct worker *w, unsigned int beside)
 		now = clock_ns(CLOCK_MONOTONIC);
 	} while (now - start < BURST_NS && guest_goes_on(w->guest));
 	cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	__atomic_fetch_add(&left, 1, __ATOMIC_RELEASE);
 	w->rate = (double)(w->guest->touched - touched) / (double)(now - start);
 	w->quiet = (double)cpu / (double)(now - start);
 }
 
-static void warm_up(struct worker *w, unsigned int beside)
+static void warm_up(struct worker *w)
 {
-	(void)beside;
 	for (unsigned int n = 0; n < WARM_STEPS && guest_goes_on(w->guest); n++)
 		guest_step(w->guest);
 	guest_renew(w->guest);
 }
 
-static void renew(struct worker *w, unsigned int beside)
+static void renew(struct worker *w)
 {
-	(void)beside;
-	guest_renew(w->guest);
+	if (w->guest)
+		guest_renew(w->guest);
 }
 
 static void *worker_run(void *arg)
@@ -113,7 +126,7 @@ static void *worker_run(void *arg)
 		seen = round_number;
 		pthread_mutex_unlock(&lock);
 		bench_rcu_online();
-		task(w, wanted);
+		task(w);
 		bench_rcu_offline();
 		pthread_mutex_lock(&lock);
 		if (++finished == wanted)
@@ -146,10 +159,9 @@ static void start_workers(void)
 }
 
 /* @count workers from number @from on do @what at once, to the end. */
-static void run_workers(unsigned int from, unsigned int count, void (*what)(struct worker *w, unsigned int beside))
+static void run_workers(unsigned int from, unsigned int count, void (*what)(struct worker *w))
 {
 	pthread_mutex_lock(&lock);
-	__atomic_store_n(&arrived, 0, __ATOMIC_SEQ_CST);
 	first = from;
 	wanted = count;
 	task = what;
@@ -161,7 +173,7 @@ static void run_workers(unsigned int from, unsigned int count, void (*what)(stru
 	pthread_mutex_unlock(&lock);
 }
 
-static void run_each(void (*what)(struct worker *w, unsigned int beside))
+static void run_each(void (*what)(struct worker *w))
 {
 	for (unsigned int n = 0; n < threads; n++)
 		run_workers(n, 1, what);
@@ -198,10 +210,17 @@ static struct team teams[] = {
 };
 #define TEAMS (sizeof(teams) / sizeof(teams[0]))
 
-static void choose_guests(const struct team *t)
+/*
+ * CPUs share more than the VM's words: power, caches, the attention of a hypervisor below. So that only the VM makes the
+ * difference, CPUs that have no vCPU of the team have one in a VM of its own, out of the last team. The last team itself is
+ * compared with one vCPU on a machine that does nothing else.
+ */
+static void choose_guests(const struct team *t, unsigned int count)
 {
+	const struct team *others = &teams[TEAMS - 1];
+
 	for (unsigned int n = 0; n < threads; n++)
-		workers[n].guest = t->guest[n];
+		workers[n].guest = n < count ? t->guest[n] : t != others ? others->guest[n] : NULL;
 }
 
 static void team_begin(struct team *t, enum bench_engine engine)
@@ -213,7 +232,7 @@ static void team_begin(struct team *t, enum bench_engine engine)
 		t->vm[n] = n && !t->apart ? t->vm[0] : bench_vm_new(locking);
 		t->guest[n] = guest_new(t->vm[n], n, engine);
 	}
-	choose_guests(t);
+	choose_guests(t, threads);
 	run_each(warm_up);
 	for (unsigned int n = 1; n <= threads; n++)
 		t->series[n].count = t->series[n].quiet = 0;
@@ -232,10 +251,13 @@ static double burst(struct team *t, unsigned int count, double *quiet)
 {
 	double rate = 0;
 
-	choose_guests(t);
+	choose_guests(t, count);
 	run_each(renew);
 	usleep(PAUSE_US);
-	run_workers(0, count, run_guest);
+	running = count;
+	__atomic_store_n(&arrived, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&left, 0, __ATOMIC_RELAXED);
+	run_workers(0, threads, run_guest);
 	for (unsigned int n = 0; n < count; n++) {
 		rate += workers[n].rate;
 		if (workers[n].quiet < *quiet)
@@ -354,14 +376,14 @@ static void bench(enum bench_engine engine, uint64_t ns, const char *word)
 	for (unsigned int n = 0; n < TEAMS; n++) {
 		teams[n].wanted = is_wanted(&teams[n], engine, word);
 		any = any || teams[n].wanted;
-		if (teams[n].wanted)
-			team_begin(&teams[n], engine);
 	}
-	if (any)
-		measure(clock_ns(CLOCK_MONOTONIC) + ns);
+	if (!any)
+		return;
 	for (unsigned int n = 0; n < TEAMS; n++)
-		if (teams[n].wanted)
-			team_end(&teams[n]);
+		team_begin(&teams[n], engine);
+	measure(clock_ns(CLOCK_MONOTONIC) + ns);
+	for (unsigned int n = 0; n < TEAMS; n++)
+		team_end(&teams[n]);
 	for (unsigned int n = 0; n < TEAMS; n++)
 		if (teams[n].wanted)
 			report(&teams[n], engine);
@@ -382,8 +404,9 @@ static void check_all_is_back(void)
 int main(int argc, char **argv)
 {
 	unsigned long seconds = argc > 1 ? strtoul(argv[1], NULL, 0) : 30;
-	const char *word = argc > 2 ? argv[2] : NULL;
+	const char *word = argc > 3 ? argv[3] : NULL;
 
+	guest_exit_ns = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
 	start_workers();
 	for (unsigned int engine = 0; engine < BENCH_ENGINES; engine++)
 		bench(engine, seconds * 1000000000 / BENCH_ENGINES, word);

@@ -2,6 +2,7 @@
 /* See guest.h. */
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <vmmu/context.h>
 #include <vmmu/fault.h>
 #include <vmmu/host.h>
@@ -91,6 +92,27 @@ static void have_root(struct guest *g)
 	vmmu_sync(&g->c->v, x);
 }
 
+uint64_t guest_exit_ns;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void switch_worlds(void)
+{
+	uint64_t start;
+
+	if (!guest_exit_ns)
+		return;
+	start = now_ns();
+	while (now_ns() - start < guest_exit_ns)
+		;
+}
+
 /* In the guest. Return: false with *@error: it has exited. */
 static bool run(struct guest *g, const struct access *a, uint64_t *error)
 {
@@ -125,6 +147,8 @@ static bool enter(struct guest *g, const struct access *a, uint64_t *error)
 	}
 	done = run(g, a, error);
 	__atomic_store_n(&c->in_guest, false, __ATOMIC_RELEASE);
+	if (!done)
+		switch_worlds();
 	return done;
 }
 

@@ -49,6 +49,9 @@ struct guest {
 	vmmu_gfn_t free_frame[GUEST_PROCESSES * (GUEST_LIVE + GUEST_BATCH) + 1];
 };
 
+/* What it costs to leave the guest for the host, and to come back; a real processor takes some 1000. Set before all else. */
+extern uint64_t guest_exit_ns;
+
 /* A guest on a new vCPU of @m, on thread @thread; nothing runs yet. */
 struct guest *guest_new(struct bench_vm *m, unsigned int thread, enum bench_engine engine);
 void guest_free(struct guest *g);
