@@ -9,14 +9,16 @@
  * numbers as it likes (floor to 0, page, floor) and waits until it sees them written back: a read through a stale
  * translation stops the guest, a write through one never arrives.
  *
- * usage: pressure SECONDS      for each way
+ * usage: pressure SECONDS [WAY]      for each way, or for this one
  * Prints PASS, FAIL or SKIP for each; status 1 if one failed, where it stops, and 4 if one was skipped.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -99,6 +101,9 @@ asm(".pushsection .rodata\n"
     ".popsection\n");
 
 static int kvm, vm;
+static pthread_t threads[VCPUS];
+static _Atomic int thread_ids[VCPUS];
+static _Atomic long refusals[VCPUS];
 static char *low;
 static struct control *control;
 static struct page *data;
@@ -142,6 +147,73 @@ static long read_number(const char *path)
 	if (file)
 		fclose(file);
 	return value;
+}
+
+/* What a guest that stands still does. */
+
+static void show_file(const char *path)
+{
+	char line[200];
+	FILE *file = fopen(path, "r");
+
+	while (file && fgets(line, sizeof(line), file))
+		printf("  %s: %s%s", path, line, strchr(line, '\n') ? "" : "\n");
+	if (file)
+		fclose(file);
+}
+
+/* How busy the threads are and where they sleep, and what KVM counts of this VM. */
+static void show_threads(void)
+{
+	char path[100];
+
+	for (int id = 0; id < VCPUS; id++) {
+		printf("  vCPU %d: %ld scans, KVM_RUN was refused %ld times\n", id, (long)control->scans[id], refusals[id]);
+		snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", thread_ids[id]);
+		show_file(path);
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stack", thread_ids[id]);
+		show_file(path);
+	}
+}
+
+static void show_counts(void)
+{
+	static const char *const counts[] = { "pf_taken", "pf_fixed", "pf_spurious", "exits", "irq_exits", "nmi_window_exits", "remote_tlb_flush", "mmio_exits" };
+	char pattern[100];
+	glob_t found;
+
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		snprintf(pattern, sizeof(pattern), "/sys/kernel/debug/kvm/%d-*/%s", getpid(), counts[i]);
+		if (!glob(pattern, 0, NULL, &found))
+			show_file(found.gl_pathv[0]);
+		globfree(&found);
+	}
+}
+
+static void wake_up(int signal)
+{
+	(void)signal;
+}
+
+/* Called by the vCPU's thread. */
+static void tell_place(int id, int vcpu)
+{
+	struct kvm_regs regs;
+
+	if (!ioctl(vcpu, KVM_GET_REGS, &regs))
+		printf("  vCPU %d: rip %#llx, page %lld, rax %#llx, rdx %#llx\n", id, regs.rip, regs.rcx, regs.rax, regs.rdx);
+}
+
+static void show_standstill(void)
+{
+	printf("What the vCPUs do, twice, a second apart:\n");
+	for (int i = 0; i < 2; i++) {
+		show_threads();
+		show_counts();
+		for (int id = 0; id < VCPUS; id++)
+			pthread_kill(threads[id], SIGUSR1);
+		sleep(1);
+	}
 }
 
 /* The guest. */
@@ -212,12 +284,16 @@ static void *run_vcpu(void *argument)
 
 	enter_long_mode(vcpu);
 	must(ioctl(vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+	thread_ids[id] = gettid();
 	for (;;) {
 		/* EFAULT: the page is out of reach just now, which is what some of the ways do. */
 		if (!ioctl(vcpu, KVM_RUN, 0))
 			break;
 		if (errno != EFAULT && errno != EINTR && errno != EAGAIN)
 			die("KVM_RUN: %s", strerror(errno));
+		refusals[id]++;
+		if (errno == EINTR)
+			tell_place(id, vcpu);
 	}
 	must(ioctl(vcpu, KVM_GET_REGS, &regs), "KVM_GET_REGS");
 	if (run->exit_reason == KVM_EXIT_IO && run->io.port == STALE_PORT)
@@ -236,12 +312,10 @@ static void start_guest(void)
 	memcpy(low + CODE_GPA, guest_code, guest_code_end - guest_code);
 	add_slot(0, 0, low, HUGE_BYTES);
 	add_slot(1, DATA_GPA, data, DATA_BYTES);
-	for (intptr_t id = 0; id < VCPUS; id++) {
-		pthread_t thread;
-
-		if (pthread_create(&thread, NULL, run_vcpu, (void *)id))
+	signal(SIGUSR1, wake_up);
+	for (intptr_t id = 0; id < VCPUS; id++)
+		if (pthread_create(&threads[id], NULL, run_vcpu, (void *)id))
 			die("no thread for vCPU %ld", (long)id);
-	}
 }
 
 /* What the host does between two disturbances. */
@@ -271,9 +345,11 @@ static void await_echo(const char *way)
 
 	for (int i = 0; i < DATA_PAGES; i++)
 		while (data[i].echo != control->floors[i]) {
-			if (now() > deadline)
+			if (now() > deadline) {
+				show_standstill();
 				die("%s: what the vCPUs write to page %d does not arrive: %#lx, not %#lx", way, i,
 				    (long)data[i].echo, (long)control->floors[i]);
+			}
 			usleep(100);
 		}
 }
@@ -287,8 +363,10 @@ static void await_scan(const char *way)
 		uint64_t enough = control->scans[id] + 2;
 
 		while (control->scans[id] < enough) {
-			if (now() > deadline)
+			if (now() > deadline) {
+				show_standstill();
 				die("%s: vCPU %d makes no progress", way, id);
+			}
 			usleep(100);
 		}
 	}
@@ -461,14 +539,14 @@ static int press(const struct way *way, int seconds)
 
 int main(int argc, char **argv)
 {
-	int seconds = argc == 2 ? atoi(argv[1]) : 0;
+	int seconds = argc == 2 || argc == 3 ? atoi(argv[1]) : 0;
 	int status = 0;
 
 	if (seconds <= 0)
-		die("usage: pressure SECONDS");
+		die("usage: pressure SECONDS [WAY]");
 	start_guest();
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
-		if (!press(&ways[i], seconds))
+		if ((argc == 2 || !strcmp(argv[2], ways[i].name)) && !press(&ways[i], seconds))
 			status = 4;
 	return status;
 }

@@ -2,7 +2,7 @@
 """What a suite has seen, a line each as it comes, and the sum at the end."""
 from bed import Status
 
-TAIL = 12                   # lines of its output that a failure shows
+TAIL = 40                   # lines of its output that a failure shows
 
 
 class Verdict:
