@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bed import BedError, Job
 from bed.places import BUILD
+from bed.programs import alone_in
 
 FOLDER = Path(__file__).parent
 LIBRARY = FOLDER / "lib"
@@ -71,13 +72,19 @@ RUNS = {run.name: run for run in (
 def build_kernel(kernel, bits):
     """Compile a kernel into build/guests; returns the path of the file for QEMU's -kernel."""
     made = BUILD / "guests" / f"{kernel}-{bits}"
+    with alone_in(made.parent):
+        _build(made, kernel, bits)
+    return made
+
+
+def _build(made, kernel, bits):
+    """Compile it, unless it is newer than what goes into it."""
     own = FOLDER / kernel
     sources = [FOLDER / f"{kernel}.c"] if not own.is_dir() else sorted([*own.glob("*.c"), *own.glob("*.S")])
     library = [LIBRARY / name for name in (*OWN[bits], *SHARED)]
     inputs = [*sources, *LIBRARY.iterdir(), *own.glob("*.h"), FOLDER / "kernels.py"]
     if made.exists() and made.stat().st_mtime > max(path.stat().st_mtime for path in inputs):
-        return made
-    made.parent.mkdir(parents=True, exist_ok=True)
+        return
     elf, log = made.with_suffix(".elf"), made.with_suffix(".log")
     red_zone = ["-mno-red-zone"] if bits == 64 else []
     commands = [["gcc", f"-m{bits}", *FLAGS, *red_zone, "-T", LIBRARY / "kernel.ld", "-I", LIBRARY, "-I", own, "-o", elf,
@@ -88,7 +95,6 @@ def build_kernel(kernel, bits):
         for command in commands:
             if subprocess.run(command, stdout=errors, stderr=errors, check=False).returncode:
                 raise BedError(f"the guest kernel {kernel} does not compile", log)
-    return made
 
 
 def qemu_arguments(run, words):
