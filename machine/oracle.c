@@ -291,7 +291,8 @@ static struct oracle_now finish(struct oracle *o, const struct oracle_tables *t,
 static void flags_are_refused(struct oracle *o, const struct oracle_tables *t, uint64_t addr, const struct oracle_access *a,
 			      int last, struct oracle_now *now)
 {
-	const struct oracle_access write = { .write = true, .user = true };
+	/* The CPU reads the entry and writes it back in one access. */
+	const struct oracle_access write = { .write = true, .also_read = true, .user = true };
 	uint64_t table = root_of(t), e;
 	struct oracle_now outer;
 
