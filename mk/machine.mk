@@ -3,13 +3,14 @@
 # mirrored, each followed by looks at every table. A failure names its seed.
 #
 #   make check-machine              for MACHINE_SECONDS under the address and undefined-behaviour sanitizers, for
-#                                   COVERAGE_SECONDS built to count what the streams reach of core/, and the fuzzers
+#                                   COVERAGE_SECONDS built to count what the streams reach of core/, MACHINE_OPERATIONS
+#                                   (20 million) without either, and the fuzzers; on two CPUs
 #   make check-machine SEED=17      that stream alone
-#   make machine-long               MACHINE_OPERATIONS (20 million) on two CPUs, without sanitizers
+#   make machine-long               MACHINE_OPERATIONS alone
 #   make machine-coverage           what the streams reach, file by file
 
 BUILD              ?= build
-MACHINE_SECONDS    ?= 35
+MACHINE_SECONDS    ?= 30
 COVERAGE_SECONDS   ?= 10
 MACHINE_OPERATIONS ?= 20000000
 SEED               ?=
@@ -38,12 +39,14 @@ $$(BUILD)/$(1)/vmmu-machine: $$(MACHINE_SOURCES:%.c=$$(BUILD)/$(1)/%.o)
 
 -include $$(MACHINE_SOURCES:%.c=$$(BUILD)/$(1)/%.d)
 endef
-$(foreach b,machine machine-long machine-coverage,$(eval $(call MACHINE_RULES,$(b))))
+MACHINE_BUILDS := machine machine-coverage machine-long
+$(foreach b,$(MACHINE_BUILDS),$(eval $(call MACHINE_RULES,$(b))))
 
 .PHONY: check-machine machine-long machine-coverage
-check-machine: $(BUILD)/machine/vmmu-machine $(BUILD)/machine-coverage/vmmu-machine $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) ## run random operations on a simulated machine
+check-machine: $(MACHINE_BUILDS:%=$(BUILD)/%/vmmu-machine) $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) ## run random operations on a simulated machine
 	@$(if $(SEED),FAILURE=$(BUILD)/machine/failure $< run 0 $(SEED),\
-		tests/support/machine_check.sh $(BUILD) $(MACHINE_SECONDS) $(COVERAGE_SECONDS) $(FUZZ_SECONDS) $(FUZZ_TARGETS))
+		tests/support/machine_check.sh $(BUILD) $(MACHINE_SECONDS) $(COVERAGE_SECONDS) $(MACHINE_OPERATIONS) \
+			$(FUZZ_SECONDS) $(FUZZ_TARGETS))
 
 machine-long: $(BUILD)/machine-long/vmmu-machine ## run MACHINE_OPERATIONS random operations on a simulated machine, on two CPUs
 	@FAILURE=$(BUILD)/machine-long/failure $< run 0 -j 2 -n $(MACHINE_OPERATIONS)

@@ -4,7 +4,7 @@
 
 BUILD                 ?= build
 RACE_SECONDS          ?= 30
-RACE_SCHEDULE_SECONDS ?= 90
+RACE_SCHEDULE_SECONDS ?= 60
 
 RACE_SOURCES := $(wildcard core/*/*.c machine/*.c) tests/race/race.c
 RACE_CFLAGS   = -std=gnu11 -g -O1 -Wall -Wextra -Werror -DVMMU_DEBUG -Iinclude -Icore -Imachine -fsanitize=thread

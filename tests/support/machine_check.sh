@@ -1,16 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
-# machine_check.sh BUILD SECONDS COVERAGE_SECONDS FUZZ_SECONDS TARGET...
+# machine_check.sh BUILD SECONDS COVERAGE_SECONDS OPERATIONS FUZZ_SECONDS TARGET...
 #
-# Streams under the sanitizers; streams in the build that counts what they reach; the fuzzers. Adds up what they say, and
-# ends with what of the core the second part has reached.
+# Streams under the sanitizers; streams in the build that counts what they reach; so many operations in the fastest build;
+# the fuzzers. Adds up what they say, and ends with what of the core the second part has reached.
 set -u
 
 build=$1
 seconds=$2
 coverage_seconds=$3
-fuzz_seconds=$4
-shift 4
+operations=$4
+fuzz_seconds=$5
+shift 5
 
 sum() {
     awk '
@@ -39,8 +40,9 @@ part() {
 
 find "$build/machine-coverage" -name '*.gcda' -delete
 {
-    part "$build/machine/vmmu-machine" run "$seconds"
-    part "$build/machine-coverage/vmmu-machine" run "$coverage_seconds"
+    part "$build/machine/vmmu-machine" run "$seconds" -j 2
+    part "$build/machine-coverage/vmmu-machine" run "$coverage_seconds" -j 2
+    part "$build/machine-long/vmmu-machine" run 0 -j 2 -n "$operations"
     part tests/fuzz/run "$build/fuzz" "$fuzz_seconds" "$@"
 } | sum
 status=$?
