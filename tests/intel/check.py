@@ -29,8 +29,8 @@ SUITE = Suite(
     folder=Path(__file__).parent,
     checks={"reload": {"rounds": 2}},
     parts=(Part(
-        "selftests.list",
         "stock-ept1.tsv",
+        "selftests.list",
         guests=GUESTS,
         guest_words="nested",
         linux=("linux-686", "linux-686-pae"),
@@ -40,8 +40,8 @@ SUITE = Suite(
             "hypervisor_disturbed": "hypervisor_run_disturbed 'random many share writes'",
         }),
     ), Part(
-        "selftests-shadow.list",
         "stock-ept0.tsv",
+        "selftests-shadow.list",
         parameters="ept=0",
         label="ept=0",
         guests=GUESTS,

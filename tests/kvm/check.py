@@ -15,19 +15,25 @@ class AmdHost(SeparateSlabs, QemuHost):
 
 SUITE = Suite(
     command="check-kvm",
-    host=AmdHost(memory=3000, accelerator="tcg"),
+    host=AmdHost(memory=3000, accelerator="tcg", parallel=False),
+    parallel_host=AmdHost(memory=3000, accelerator="tcg"),
     parameters={"kvm-amd": "npt=1"},
     folder=Path(__file__).parent,
     checks={"surface": {}, "kvmgt": {}, "reload": {}},
     records_surface=True,
     parts=(Part(
-        "selftests.list",
         "stock-npt1.tsv",
-        guests=("guest-*", "svm-*"),
+        "selftests.list",
+        guests=("guest-[!t]*", "guest-tables", "svm-[!c]*"),
+        guest_words="nested tcg",
+    ), Part(
+        "stock-npt1.tsv",
+        parallel=True,
+        guests=("guest-tables-smp", "svm-crowd"),
         guest_words="nested tcg",
         linux=("linux-5-levels", "linux-no-nx"),
         scenarios=tuple(SCENARIOS),
-    ),),
+    )),
 )
 
 if __name__ == "__main__":

@@ -9,17 +9,22 @@ from .suite import Part, Suite
 
 SUITE = Suite(
     command="check-shadow",
-    host=AmdHost(memory=3000, accelerator="tcg"),
+    host=AmdHost(memory=3000, accelerator="tcg", parallel=False),
+    parallel_host=AmdHost(memory=3000, accelerator="tcg"),
     parameters={"kvm-amd": "npt=0"},
     folder=Path(__file__).parent,
     checks={"shrink": {}},
     parts=(Part(
-        "selftests-shadow.list",
         "stock-npt0.tsv",
-        guests=("guest-*",),
+        "selftests-shadow.list",
+        guests=("guest-[!t]*", "guest-tables"),
+    ), Part(
+        "stock-npt0.tsv",
+        parallel=True,
+        guests=("guest-tables-smp",),
         linux=("linux-5-levels", "linux-4-levels", "linux-no-nx"),
         scenarios=("pressure",),
-    ),),
+    )),
 )
 
 if __name__ == "__main__":

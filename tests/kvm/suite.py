@@ -27,7 +27,7 @@ class SeparateSlabs:
         return super().launch(initramfs, f"{append} slab_nomerge")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """Jobs of a suite that want the vendor module loaded with the same parameters.
 
@@ -35,10 +35,10 @@ class Part:
     guests: patterns of names in tests/guests/kernels.py. guest_words: as of guest_jobs(). linux: names in bed/linux.py.
     scenarios: names in bed/scenarios/. jobs: {name: function of an image, that puts what the job needs into it and
     returns the Job}. parameters: the module is loaded anew with these. label: tells such a part's jobs apart, behind
-    their names.
+    their names. parallel: they want the suite's parallel_host.
     """
-    selftests: str
     record: str
+    selftests: str = ""
     guests: tuple[str, ...] = ()
     guest_words: str = ""
     linux: tuple[str, ...] = ()
@@ -46,6 +46,12 @@ class Part:
     jobs: dict[str, Callable] = field(default_factory=dict)
     parameters: str = ""
     label: str = ""
+    parallel: bool = False
+
+
+def _jobs_of(parts, parallel):
+    """The jobs of {Part: jobs} for one of the two hosts."""
+    return sum((jobs for part, jobs in parts.items() if part.parallel == parallel), [])
 
 
 @dataclass
@@ -54,7 +60,7 @@ class Suite:
 
     parameters: {module: "key=value"} to begin with. folder: holds the files that the parts name. checks: {name of a
     script in checks/: more arguments of check_job()}, run first. records_surface: the distribution's surface is
-    recorded here.
+    recorded here. parallel_host: the same machine, with CPUs that run at the same time.
     """
     command: str
     host: Host
@@ -63,6 +69,7 @@ class Suite:
     parts: tuple[Part, ...]
     checks: dict[str, dict] = field(default_factory=dict)
     records_surface: bool = False
+    parallel_host: Host | None = None
 
     def main(self):
         """The command line."""
@@ -87,8 +94,8 @@ class Suite:
         checks = [check_job(name, self.host.vendor, **more) for name, more in self.checks.items()
                   if fnmatch.fnmatch(name, only)]
         image = self._image(kvm, checks)
-        jobs = [*checks, *sum((self._part_jobs(part, only, image, work) for part in self.parts), [])]
-        for outcome in run_jobs(self.host, image, jobs, work):
+        jobs = {part: self._part_jobs(part, only, image, work) for part in self.parts}
+        for outcome in self._outcomes(image, checks, jobs, work):
             verdict.add(outcome, stock.get(outcome.job.name))
             if outcome.job.name == "surface" and outcome.ok:
                 verdict.add_list("surface, compared", surface_missing(surface_lines(outcome)))
@@ -100,20 +107,29 @@ class Suite:
         verdict = Verdict(work / "console.log")
         checks = [check_job("surface", self.host.vendor)] if self.records_surface and only == "*" else []
         image = self._image("stock", checks)
-        parts = {part.record: self._part_jobs(part, only, image, work) for part in self.parts}
+        parts = {part: self._part_jobs(part, only, image, work) for part in self.parts}
         outcomes = {}
-        for outcome in run_jobs(self.host, image, [*checks, *sum(parts.values(), [])], work):
+        for outcome in self._outcomes(image, checks, parts, work):
             verdict.add(outcome)
             outcomes[outcome.job.name] = outcome
         command = f"make {self.command}-stock"
         if checks:
             write_surface(command, kernel_release(), surface_lines(outcomes["surface"]))
-        for record, jobs in parts.items():
+        for record in dict.fromkeys(part.record for part in parts):
             path = self.folder / record
             rows = {} if only == "*" else read_stock(path)
-            rows |= {job.name: (str(outcomes[job.name].status), outcomes[job.name].seconds) for job in jobs}
+            rows |= {job.name: (str(outcomes[job.name].status), outcomes[job.name].seconds)
+                     for part, jobs in parts.items() if part.record == record for job in jobs}
             write_stock(path, command, self.host, kernel_release(), rows)
         return verdict.close()
+
+    def _outcomes(self, image, checks, parts, work):
+        """Run the jobs of checks and of {Part: jobs}, each part in its host; an Outcome each."""
+        yield from run_jobs(self.host, image, [*checks, *_jobs_of(parts, parallel=False)], work)
+        if jobs := _jobs_of(parts, parallel=True):
+            folder = work / "parallel"
+            folder.mkdir(exist_ok=True)
+            yield from run_jobs(self.parallel_host, image, jobs, folder)
 
     def _part_jobs(self, part, only, image, work):
         """The jobs of a Part whose name fits; what they need is put into the image."""
@@ -122,7 +138,7 @@ class Suite:
 
         guests = [job for job in guest_jobs(part.guest_words, self.host.guest_cpus) if fits(job.name)
                   and any(fnmatch.fnmatch(job.name, pattern) for pattern in part.guests)]
-        selftests = [job for job in selftest_jobs(self.folder / part.selftests) if fits(job.name)]
+        selftests = [job for job in selftest_jobs(self.folder / part.selftests) if fits(job.name)] if part.selftests else []
         pack_guests(image, guests)
         pack_selftests(image, selftests)
         jobs = [*guests, *selftests]
