@@ -100,8 +100,8 @@ def build_kvm(folder):
     """Bring our modules up to date."""
     log = folder / "kvm.log"
     with open(log, "wb") as output:
-        done = subprocess.run([os.environ.get("MAKE", "make"), "-C", str(ROOT), "kvm"], stdout=output, stderr=output,
-                              check=False)
+        done = subprocess.run([os.environ.get("MAKE", "make"), f"-j{os.cpu_count()}", "-C", str(ROOT), "kvm"],
+                              stdout=output, stderr=output, check=False)
     if done.returncode:
         raise BedError("our kvm.ko does not build", log)
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 # check.sh PART...   run each part by `make PART`, show and keep what it prints, and sum up
+# +PART: it runs beside those that follow, and what it prints is shown at the end.
 # BUILD names the folder for logs (default: build), MAKE the make to run.
 set -eu
 
@@ -10,22 +11,24 @@ total_passed=0
 total_failed=0
 total_skipped=0
 summary=
+beside=
 
 mkdir -p "$logs"
+rm -f "$logs"/*.status
 
-# Runs one part; leaves its exit status in $status and its count line, if any, in $result.
+# Runs one part; leaves its exit status and its seconds in a file.
 run() {
-    log=$logs/$1.log
-    rm -f "$logs/status"
-    { ${MAKE:-make} "$1" 2>&1 && echo 0 > "$logs/status" || echo $? > "$logs/status"; } | tee "$log"
-    status=$(cat "$logs/status")
-    rm -f "$logs/status"
-    result=$(grep -x "$line" "$log" | tail -n 1) || true
+    began=$(date +%s)
+    status=0
+    ${MAKE:-make} -j"$(nproc)" "$1" 2>&1 || status=$?
+    echo "$status $(($(date +%s) - began))" > "$logs/$1.status"
 }
 
-for part; do
-    echo "== $part"
-    run "$part"
+# Adds what a part that has ended came to.
+add() {
+    part=$1
+    read -r status seconds < "$logs/$part.status"
+    result=$(grep -x "$line" "$logs/$part.log" | tail -n 1) || true
     remark=
     if [ -z "$result" ]; then
         result='0 passed, 1 failed, 0 skipped'
@@ -42,8 +45,30 @@ for part; do
     total_passed=$((total_passed + $1))
     total_failed=$((total_failed + $3))
     total_skipped=$((total_skipped + $5))
-    summary="$summary$(printf '%-15s %s%s' "$part" "$result" "$remark")
+    summary="$summary$(printf '%-15s %s in %s s%s' "$part" "$result" "$seconds" "$remark")
 "
+}
+
+for part; do
+    case $part in
+    +*)
+        part=${part#+}
+        echo "== $part begins; its results come last"
+        run "$part" > "$logs/$part.log" &
+        beside="$beside $part"
+        ;;
+    *)
+        echo "== $part"
+        run "$part" | tee "$logs/$part.log"
+        add "$part"
+        ;;
+    esac
+done
+wait
+for part in $beside; do
+    echo "== $part"
+    cat "$logs/$part.log"
+    add "$part"
 done
 
 printf '\n%sLogs: %s/\n\n' "$summary" "$logs"
