@@ -128,6 +128,7 @@ gpa_t vmmu_kvm_gva_to_gpa(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, gpa_t addr
 
 /* fault_in.c */
 int vmmu_kvm_fault_in(struct kvm_vcpu *vcpu, struct vmmu_fault *f);
+void vmmu_kvm_invalidation_wait(const struct kvm *kvm);
 bool vmmu_kvm_pfn_is_device(kvm_pfn_t pfn);
 int vmmu_kvm_mapping_level(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn, int max_level);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The memory behind a guest frame: found, waited for, or reported missing. */
+#include <linux/delay.h>
 #include <linux/pgtable.h>
 #include <linux/sched/signal.h>
 #include <asm/e820/api.h>
@@ -7,6 +8,10 @@
 #include <asm/vmx.h>
 #include <vmmu/host.h>
 #include <trace/events/kvm.h>
+
+/* Most invalidations are over within microseconds; those of large ranges take milliseconds. */
+#define INVALIDATION_SPINS	100
+#define INVALIDATION_SLEEP_US	50
 
 /* A token names one page the guest waits for; 0 means none. */
 static u32 next_apf_token(struct kvm_vcpu *vcpu)
@@ -69,14 +74,29 @@ static int bad_memory(struct kvm_vcpu *vcpu, struct vmmu_fault *f)
 	return VMMU_FAULT_ERROR;
 }
 
+/*
+ * A vCPU that came back at once, over and over, would take the CPU from the very thread that it waits for: KSM's has less
+ * weight than a vCPU's.
+ */
+void vmmu_kvm_invalidation_wait(const struct kvm *kvm)
+{
+	for (int i = 0; i < INVALIDATION_SPINS; i++) {
+		if (!READ_ONCE(kvm->mmu_invalidate_in_progress))
+			return;
+		cpu_relax();
+	}
+	usleep_range(INVALIDATION_SLEEP_US, 2 * INVALIDATION_SLEEP_US);
+}
+
+static void look_up(struct kvm_memory_slot *slot, struct vmmu_fault *f, bool *async)
+{
+	f->pfn = __gfn_to_pfn_memslot(slot, f->gfn, false, async, vmmu_fault_is_write(f), &f->writable, NULL);
+}
+
 int vmmu_kvm_fault_in(struct kvm_vcpu *vcpu, struct vmmu_fault *f)
 {
 	struct kvm_memory_slot *slot = f->slot;
 	bool async = false;
-
-	f->seq = READ_ONCE(vcpu->kvm->mmu_invalidate_seq);
-	/* The page is looked up after that. Pairs with the barrier in mmu_invalidate_retry_hva()'s writers. */
-	smp_rmb();
 
 	if (!slot)
 		return no_memory(vcpu, f);
@@ -92,12 +112,18 @@ int vmmu_kvm_fault_in(struct kvm_vcpu *vcpu, struct vmmu_fault *f)
 			return VMMU_FAULT_EMULATE;
 	}
 
-	f->pfn = __gfn_to_pfn_memslot(slot, f->gfn, false, &async, vmmu_fault_is_write(f), &f->writable, (hva_t *)&f->hva);
+	look_up(slot, f, &async);
 	if (async) {
 		if (guest_can_wait(vcpu, f))
 			return VMMU_FAULT_RETRY;
-		f->pfn = __gfn_to_pfn_memslot(slot, f->gfn, false, NULL, vmmu_fault_is_write(f), &f->writable,
-					      (hva_t *)&f->hva);
+		look_up(slot, f, NULL);
+	}
+	/* To give the guest a page of its own invalidates the one it has shared: that must not cost it another fault. */
+	if (!is_error_noslot_pfn(f->pfn) && vmmu_fault_look_again(vcpu_to_vmmu(vcpu), f)) {
+		kvm_release_pfn_clean(f->pfn);
+		if (!vmmu_fault_mark(vcpu_to_vmmu(vcpu), f))
+			return VMMU_FAULT_RETRY;
+		look_up(slot, f, NULL);
 	}
 	if (is_error_noslot_pfn(f->pfn))
 		return bad_memory(vcpu, f);

@@ -335,14 +335,22 @@ static inline int vmmu_host_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f)
 	return vmmu_kvm_fault_in(vmmu_to_vcpu(v), f);
 }
 
-static inline bool vmmu_host_fault_stale(struct vmmu_vcpu *v, const struct vmmu_fault *f)
+/* KVM's sequence would send back every fault for every range: the core knows which ranges there were. */
+static inline bool vmmu_host_invalidating_at(struct vmmu_vcpu *v, const struct vmmu_fault *f)
 {
-	return f->slot && mmu_invalidate_retry_hva(vmmu_to_vcpu(v)->kvm, f->seq, f->hva);
+	struct kvm *kvm = vmmu_to_vcpu(v)->kvm;
+
+	return mmu_invalidate_retry_hva(kvm, kvm->mmu_invalidate_seq, __gfn_to_hva_memslot(f->slot, f->gfn));
+}
+
+static inline void vmmu_host_invalidation_wait(struct vmmu_vcpu *v)
+{
+	vmmu_kvm_invalidation_wait(vmmu_to_vcpu(v)->kvm);
 }
 
 static inline bool vmmu_host_invalidating(struct vmmu_vm *vm)
 {
-	return READ_ONCE(vmmu_to_kvm(vm)->mmu_invalidate_in_progress);
+	return smp_load_acquire(&vmmu_to_kvm(vm)->mmu_invalidate_in_progress);
 }
 
 static inline void vmmu_host_fault_release(struct vmmu_vcpu *v, struct vmmu_fault *f)

@@ -30,7 +30,7 @@ static void invalidate_begin(struct machine_vm *m, uint64_t start, uint64_t end,
 	uint64_t lost;
 
 	machine_lock_excl(m);
-	if (!m->invalidating++) {
+	if (!__atomic_fetch_add(&m->invalidating, 1, __ATOMIC_SEQ_CST)) {
 		m->invalid_start = start;
 		m->invalid_end = end;
 	} else {
@@ -49,18 +49,17 @@ static void invalidate_begin(struct machine_vm *m, uint64_t start, uint64_t end,
 static void invalidate_end(struct machine_vm *m)
 {
 	machine_lock_excl(m);
-	__atomic_fetch_add(&m->seq, 1, __ATOMIC_SEQ_CST);
-	m->invalidating--;
+	__atomic_fetch_sub(&m->invalidating, 1, __ATOMIC_SEQ_CST);
 	machine_unlock_excl(m);
 }
 
-bool machine_fault_is_stale(struct machine_vm *m, const struct vmmu_fault *f)
+bool machine_is_invalidating_at(struct machine_vm *m, const struct vmmu_fault *f)
 {
+	uint64_t page = machine_slot_page(f->slot, f->gfn);
+
 	if (machine_lock_held(&m->lock) == MACHINE_NOT_HELD)
-		machine_bug("fault_stale without the VM's lock");
-	if (!f->slot)
-		return false;
-	return (m->invalidating && f->hva >= m->invalid_start && f->hva < m->invalid_end) || m->seq != f->seq;
+		machine_bug("invalidating_at without the VM's lock");
+	return m->invalidating && page >= m->invalid_start && page < m->invalid_end;
 }
 
 static void set_flags(struct machine_ram *ram, uint64_t start, uint64_t end, unsigned int set, unsigned int clear)
@@ -186,7 +185,6 @@ void machine_replace(struct machine_vm *m, uint64_t page)
 			    (unsigned long long)page);
 	machine_ram_move(&m->ram, page, page + 1);
 	ram_set_flags(&m->ram, page, (ram_flags(&m->ram, page) & ~(RAM_ABSENT | RAM_REPLACING)) | RAM_COPY_ON_WRITE);
-	__atomic_fetch_add(&m->seq, 1, __ATOMIC_SEQ_CST);
 	machine_unlock_excl(m);
 	machine_mutex_unlock(&m->ram_lock);
 	machine_mutex_unlock(&m->change_lock);
@@ -248,20 +246,19 @@ bool machine_ready_to_write(struct machine_vm *m, uint64_t page)
 static void look_up(struct machine_vm *m, struct vmmu_fault *f, uint64_t page)
 {
 	bring_in(m, page);
-	f->hva = page;
 	f->pfn = machine_ram_pfn(&m->ram, page);
 	f->writable = !f->slot->read_only && !(ram_flags(&m->ram, page) & RAM_COPY_ON_WRITE);
 	f->host = (void *)(uintptr_t)f->pfn;
 	__atomic_fetch_add(&m->ram.taken, 1, __ATOMIC_RELAXED);
 }
 
-int machine_fault_in(struct machine_vm *m, struct vmmu_fault *f, int level)
+int machine_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f, int level)
 {
+	struct machine_vm *m = machine_of(v->vm);
 	bool write = vmmu_fault_is_write(f);
 	uint64_t page;
 
 	machine_assert_may_sleep("fault_in");
-	f->seq = __atomic_load_n(&m->seq, __ATOMIC_SEQ_CST);
 	if (!f->slot)
 		return no_memory(m, f, level);
 	if (f->slot->invalid)
@@ -272,7 +269,8 @@ int machine_fault_in(struct machine_vm *m, struct vmmu_fault *f, int level)
 	if (write && (ram_flags(&m->ram, page) & RAM_COPY_ON_WRITE)) {
 		if (!try_copy(m, page))
 			return VMMU_FAULT_RETRY;
-		f->seq = __atomic_load_n(&m->seq, __ATOMIC_SEQ_CST);
+		if (!vmmu_fault_mark(v, f))
+			return VMMU_FAULT_RETRY;
 	}
 	machine_mutex_lock(MACHINE_LOCK_RAM, &m->ram_lock);
 	look_up(m, f, page);

@@ -49,7 +49,7 @@ void machine_vm_init(struct machine_vm *m, const struct machine_config *config)
 	memset(m, 0, sizeof(*m));
 	m->config = *config;
 	m->yield_random = config->seed | 1;
-	m->seq = config->seq;
+	m->vm.recent.count = config->invalidations;
 	for (int space = 0; space < MACHINE_SPACES; space++)
 		m->generation[space] = config->generation + (unsigned int)space;
 	/* The highest address bit is in use where there is room for it. */

@@ -32,7 +32,7 @@ struct machine_config {
 	bool guest_gb, guest_amd;	/* what the guest's CPU is */
 	uint8_t guest_phys_bits;
 	uint64_t generation;		/* memslots' first one; even */
-	unsigned long seq;		/* first invalidation sequence */
+	uint64_t invalidations;		/* count of those there were */
 	uint64_t seed;			/* of all that is left to chance */
 };
 
@@ -90,8 +90,7 @@ struct machine_vm {
 	pthread_mutex_t ram_lock;		/* look-ups against changes */
 	pthread_mutex_t change_lock;		/* one change of the host's memory at a time */
 	/* Under the VM's lock, exclusive to write. */
-	unsigned long seq;
-	long invalidating;
+	long invalidating;			/* atomic */
 	uint64_t invalid_start, invalid_end;	/* pages of the host */
 
 	struct machine_vcpu *vcpu[MACHINE_VCPUS];
@@ -234,9 +233,9 @@ void machine_change(struct machine_vm *m, uint64_t start, uint64_t end, enum mac
 /* The frame behind one page is replaced by another one with equal content, read-only. */
 void machine_replace(struct machine_vm *m, uint64_t page);
 /* Services of the contract. */
-bool machine_fault_is_stale(struct machine_vm *m, const struct vmmu_fault *f);
+bool machine_is_invalidating_at(struct machine_vm *m, const struct vmmu_fault *f);
 /* @level: of the tree that is to map it. */
-int machine_fault_in(struct machine_vm *m, struct vmmu_fault *f, int level);
+int machine_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f, int level);
 int machine_pfns_atomic(struct machine_vm *m, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool write, vmmu_pfn_t *pfns,
 			int count);
 void machine_fault_release(struct machine_vm *m, struct vmmu_fault *f);

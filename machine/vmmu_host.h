@@ -145,18 +145,23 @@ static inline int vmmu_host_mapping_level(struct vmmu_vm *vm, const struct vmmu_
 static inline int vmmu_host_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f)
 {
 	/* Of what is mirrored the frame says nothing of the address, and may lie beyond what the tables reach. */
-	return machine_fault_in(machine_of(v->vm), f, v->current_context->shadow ? VMMU_LEVEL_MAX : v->current_context->role.level);
+	return machine_fault_in(v, f, v->current_context->shadow ? VMMU_LEVEL_MAX : v->current_context->role.level);
 }
 
-static inline bool vmmu_host_fault_stale(struct vmmu_vcpu *v, const struct vmmu_fault *f)
+static inline bool vmmu_host_invalidating_at(struct vmmu_vcpu *v, const struct vmmu_fault *f)
 {
-	return machine_fault_is_stale(machine_of(v->vm), f);
+	return machine_is_invalidating_at(machine_of(v->vm), f);
+}
+
+static inline void vmmu_host_invalidation_wait(struct vmmu_vcpu *v)
+{
+	(void)v;
+	machine_assert_may_sleep("invalidation_wait");
 }
 
 static inline bool vmmu_host_invalidating(struct vmmu_vm *vm)
 {
-	vmmu_host_assert_locked(vm);
-	return machine_of(vm)->invalidating;
+	return __atomic_load_n(&machine_of(vm)->invalidating, __ATOMIC_SEQ_CST);
 }
 
 static inline void vmmu_host_fault_release(struct vmmu_vcpu *v, struct vmmu_fault *f)

@@ -59,6 +59,18 @@ static inline uint64_t counter_read(const uint64_t *counter)
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
+/* Words that are read without a lock: whoever reads one sees what was written before it. */
+static inline uint64_t word_load(const uint64_t *word)
+{
+	VMMU_SCHEDULE_POINT();
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static inline void word_store(uint64_t *word, uint64_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
 /* Flags that are read without a lock. */
 static inline bool flag_load(const bool *flag)
 {

@@ -14,7 +14,7 @@
 
 /*
  * Install @f->pfn, or an MMIO entry, for @f->gfn with page size @f->goal_level. @v's pool is full.
- * Context: vm shared; @root is valid; the host's sequence was checked under this hold of the lock.
+ * Context: vm shared; @root is valid; the frame was seen not to be invalidated under this hold of the lock.
  */
 enum vmmu_fault_result vmmu_direct_map(struct vmmu_vcpu *v, struct vmmu_page *root, struct vmmu_fault *f);
 /* Map neighbours of a just mapped 4K page that the host has at hand. Context: as above. */

@@ -80,7 +80,7 @@ void vmmu_direct_prefetch(struct vmmu_vcpu *v, struct vmmu_page *root, const str
 		v->prefetch_wait--;
 		return;
 	}
-	/* No sequence was read for the neighbours: an invalidation under way may be theirs. */
+	/* No mark was taken for the neighbours: an invalidation under way may be theirs. */
 	if (vmmu_host_invalidating(v->vm))
 		return;
 	vmmu_host_rcu_read_lock();

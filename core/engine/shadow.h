@@ -243,7 +243,7 @@ bool vmmu_shadow_read_gpte(const struct vmmu_page *page, unsigned int i, uint64_
 
 /*
  * Install the translation @w found for @f. @f->gfn is the frame, @f->goal_level the size to install at most.
- * Context: vm shared; the root is valid; the host's sequence was checked under this hold of the lock.
+ * Context: vm shared; the root is valid; the frame was seen not to be invalidated under this hold of the lock.
  */
 enum vmmu_fault_result vmmu_shadow_map(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_fault *f,
 				       const struct vmmu_gwalk *w);

@@ -58,7 +58,7 @@ void vmmu_shadow_prefetch(struct vmmu_vcpu *v, const struct vmmu_mode *mode, str
 {
 	unsigned int size = v->vm->params.prefetch, start = i & ~(size - 1u);
 
-	/* No sequence was read for the neighbours: an invalidation under way may be theirs. */
+	/* No mark was taken for the neighbours: an invalidation under way may be theirs. */
 	if (!size || page->role.level != VMMU_LEVEL_4K || !shadow_mirrors(page) || vmmu_host_invalidating(v->vm))
 		return;
 	for (unsigned int n = start; n < start + size && !vmmu_pool_is_low(v); n++)

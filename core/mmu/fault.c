@@ -9,6 +9,7 @@
 #include "engine/direct.h"
 #include "engine/shadow.h"
 #include "format/spte.h"
+#include "mmu/recent.h"
 #include "mmu/root_shadow.h"
 #include "page/page.h"
 
@@ -76,6 +77,13 @@ static enum vmmu_fault_result map_shadow_locked(struct vmmu_vcpu *v, struct vmmu
 	return vmmu_shadow_map(v, c, f, w);
 }
 
+/* Has the memory behind @f been taken away since it was looked up, or is it being taken? Context: vm any. */
+static bool is_stale(struct vmmu_vcpu *v, const struct vmmu_fault *f)
+{
+	return f->slot && (vmmu_host_invalidating_at(v, f) ||
+			   vmmu_recent_covers(v->vm, f->mark, vmmu_host_slot_space(f->slot), f->gfn, f->gfn + 1));
+}
+
 /*
  * Find the memory behind @f, and install it under the lock, where nothing sleeps. @w: the walk through the guest's tables
  * where they are mirrored, NULL where not. The pool is full.
@@ -84,12 +92,18 @@ static enum vmmu_fault_result map_memory(struct vmmu_vcpu *v, struct vmmu_fault 
 {
 	struct vmmu_context *c = v->current_context;
 	enum vmmu_fault_result result = VMMU_FAULT_RETRY;
-	int stop = vmmu_host_fault_in(v, f);
+	int stop;
 
+	if (!vmmu_fault_mark(v, f)) {
+		if (!f->prefetch)
+			vmmu_host_invalidation_wait(v);
+		return VMMU_FAULT_RETRY;
+	}
+	stop = vmmu_host_fault_in(v, f);
 	if (stop)
 		return (enum vmmu_fault_result)stop;
 	vm_lock_shared(v->vm);
-	if (!vmmu_root_is_obsolete(c) && !vmmu_host_fault_stale(v, f))
+	if (!vmmu_root_is_obsolete(c) && !is_stale(v, f))
 		result = w ? map_shadow_locked(v, c, f, w) : map_direct_locked(v, f);
 	vm_unlock_shared(v->vm);
 	vmmu_host_fault_release(v, f);

@@ -5,6 +5,7 @@
 #include "engine/direct.h"
 #include "engine/shadow.h"
 #include "engine/root.h"
+#include "mmu/recent.h"
 
 /* In shadow pages the leaves of a range are found slot by slot; a range the host names lies in one. */
 static bool for_slot_leaves(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end, vmmu_leaf_fn fn,
@@ -21,6 +22,7 @@ bool vmmu_unmap_range(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_
 	struct vmmu_page *root = NULL;
 
 	vmmu_host_assert_locked_excl(vm);
+	vmmu_recent_note(vm, space, start, end);
 	while ((root = vmmu_root_next(vm, root, space, VMMU_ROOTS_ALL))) {
 		struct vmmu_op op = vmmu_op_start(root, start, end,
 						  yield == VMMU_YIELD_ALLOWED ? vmmu_host_yield_excl : NULL);
@@ -42,6 +44,7 @@ bool vmmu_set_frame(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn, vmmu_pfn_t pf
 	bool flush = false;
 
 	vmmu_host_assert_locked_excl(vm);
+	vmmu_recent_note(vm, space, gfn, gfn + 1);
 	while ((root = vmmu_root_next(vm, root, space, VMMU_ROOTS_ALL))) {
 		struct vmmu_op op = vmmu_op_start(root, gfn, gfn + 1, NULL);
 

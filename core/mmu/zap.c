@@ -7,6 +7,7 @@
 #include "engine/direct.h"
 #include "engine/shadow.h"
 #include "engine/root.h"
+#include "mmu/recent.h"
 
 /* All shadow pages there are go, one after the other; not those that are made in a yield. */
 static void zap_shadows(struct vmmu_vm *vm, void (*yield)(struct vmmu_vm *vm))
@@ -46,6 +47,7 @@ void vmmu_zap_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end)
 	struct vmmu_flush debt = flush_none(vm);
 
 	vmmu_host_assert_locked_excl(vm);
+	vmmu_recent_note(vm, -1, start, end);
 	zap_in_roots(vm, -1, start, end, vmmu_host_yield_excl);
 	if (shadow_in_use(vm))
 		vmmu_shadow_zap_frames(vm, start, end, vmmu_host_yield_excl, &debt);

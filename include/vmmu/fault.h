@@ -22,10 +22,10 @@ struct vmmu_fault {
 	unsigned int access;		/* VMMU_ACC_*: what the guest's tables allow at addr; all where the CPU checks them itself */
 	uint64_t generation;		/* of the memslots, read before the slot was looked up */
 
+	uint64_t mark;			/* what the host had invalidated when the look-up began: vmmu_fault_mark() */
+
 	/* Filled by vmmu_host_fault_in(). */
 	vmmu_pfn_t pfn;			/* frame behind gfn itself */
-	uint64_t hva;
-	unsigned long seq;		/* the VM's invalidation sequence, read before the look-up */
 	bool writable;			/* the host may write pfn */
 	void *host;			/* the host's own */
 
@@ -43,6 +43,19 @@ struct vmmu_fault {
 static inline bool vmmu_fault_is_write(const struct vmmu_fault *f) { return f->error_code & VMMU_PF_W; }
 static inline bool vmmu_fault_is_fetch(const struct vmmu_fault *f) { return f->error_code & VMMU_PF_F; }
 static inline bool vmmu_fault_is_present(const struct vmmu_fault *f) { return f->error_code & VMMU_PF_P; }
+
+/*
+ * The memory behind @f->gfn in @f->slot is about to be looked up: from now on it counts what the host invalidates there.
+ * The core does it before it calls vmmu_host_fault_in(), which does it again before it looks up once more.
+ * Context: no lock of the core is held. Return: false if that very memory is being invalidated, so that it is of no use.
+ */
+bool vmmu_fault_mark(struct vmmu_vcpu *v, struct vmmu_fault *f);
+
+/*
+ * Is it worth looking up again? True if something was invalidated since the mark, perhaps by the look-up itself when it
+ * copied a page. A hint, which saves the guest a second fault. Context: none needed.
+ */
+bool vmmu_fault_look_again(const struct vmmu_vcpu *v, const struct vmmu_fault *f);
 
 enum vmmu_fault_event {
 	VMMU_FAULT_EV_REQUESTED,	/* level and frame are chosen, nothing is installed yet */

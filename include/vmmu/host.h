@@ -142,14 +142,19 @@ static inline int vmmu_host_mapping_level(struct vmmu_vm *vm, const struct vmmu_
 /* --- Host frames -------------------------------------------------------------------------- */
 
 /*
- * Find the memory behind @f->gfn: fills slot, pfn, writable, hva, seq. Reads the invalidation sequence
- * before the look-up. Context: may sleep.
+ * Find the memory behind @f->gfn: fills slot, pfn, writable. If it looks up more than once, vmmu_fault_mark() comes
+ * before each time but the first. Context: may sleep.
  * Return: 0 to go on; otherwise the enum vmmu_fault_result to end the fault with.
  */
 static inline int vmmu_host_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f);
-/* Was the memory behind @f invalidated since vmmu_host_fault_in()? Context: vm any. */
-static inline bool vmmu_host_fault_stale(struct vmmu_vcpu *v, const struct vmmu_fault *f);
-/* Is the host invalidating any range right now, so that a look-up without sequence check may be stale? Context: vm any. */
+/* Is the host invalidating the memory behind @f->gfn in @f->slot right now? Context: vm any. */
+static inline bool vmmu_host_invalidating_at(struct vmmu_vcpu *v, const struct vmmu_fault *f);
+/* It is; the guest will fault there again. Give the host a moment to be done with it. Context: may sleep. */
+static inline void vmmu_host_invalidation_wait(struct vmmu_vcpu *v);
+/*
+ * Is the host invalidating any range right now? Context: none needed; under vm any the answer holds. What is read later
+ * is read after it.
+ */
 static inline bool vmmu_host_invalidating(struct vmmu_vm *vm);
 /* The fault is over; give back what vmmu_host_fault_in() took. Context: atomic. */
 static inline void vmmu_host_fault_release(struct vmmu_vcpu *v, struct vmmu_fault *f);

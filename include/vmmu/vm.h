@@ -158,6 +158,17 @@ struct vmmu_leaf_count {
 	uint64_t unused[6];			/* the rest of a cache line */
 };
 
+/* What the host has invalidated lately: see vmmu_fault_mark(). */
+#define VMMU_RECENT_RANGES	32
+struct vmmu_range {
+	vmmu_gfn_t start, end;
+	int space;				/* negative: all */
+};
+struct vmmu_recent {
+	uint64_t count;				/* [atomic] ranges there were ever; the last ones are in range[], modulo its size */
+	struct vmmu_range range[VMMU_RECENT_RANGES];	/* [lock:vm], exclusive to write */
+};
+
 /* Grouped by who writes: what each fault reads shares no cache line with what many write. */
 struct vmmu_vm {
 	const struct vmmu_spte_format *fmt;	/* [const] what the bits of our entries mean */
@@ -167,7 +178,7 @@ struct vmmu_vm {
 	bool nx_huge_pages;			/* [atomic] large leaves must not be executable */
 	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page; NULL until the first one is made */
 	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most */
-	uint64_t unused[4];			/* the rest of a cache line */
+	struct vmmu_recent recent;		/* written by the host's invalidations alone */
 
 	vmmu_spinlock_t lists;			/* guards the lists below; a leaf lock: nothing is taken inside */
 	struct vmmu_list roots;			/* [lock:lists] valid and invalid roots; who looks at one outside holds a reference */

@@ -190,7 +190,7 @@ static inline void stream_begin(struct stream *s, const struct stream_plan *plan
 	}
 	c.seed = seed;
 	c.generation = (VMMU_MMIO_GEN_MASK - 40) & ~1ull;
-	c.seq = ~0ul - 200;
+	c.invalidations = ~0ull - 200;
 	if (!c.guest_phys_bits)
 		c.guest_phys_bits = seed % 3 ? c.phys_bits : 40 < c.phys_bits ? 40 : c.phys_bits;
 	c.guest_gb = c.huge_level_max == 3 || c.shadow;

@@ -134,12 +134,11 @@ static inline void stream_zap(struct stream *s)
 		/* As for a change of memory types: faults under way are told to try again. */
 		machine_slots_read_lock(&s->m);
 		machine_lock_excl(&s->m);
-		s->m.invalidating++;
+		__atomic_fetch_add(&s->m.invalidating, 1, __ATOMIC_SEQ_CST);
 		s->m.invalid_start = 0;
 		s->m.invalid_end = ~0ull;
 		vmmu_zap_range(&s->m.vm, start, end);
-		s->m.seq++;
-		s->m.invalidating--;
+		__atomic_fetch_sub(&s->m.invalidating, 1, __ATOMIC_SEQ_CST);
 		if (nested == s->nested) {
 			machine_unlock_excl(&s->m);
 			machine_slots_read_unlock(&s->m);

@@ -222,7 +222,8 @@ static inline int vmmu_host_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f)
 	return 0;
 }
 
-static inline bool vmmu_host_fault_stale(struct vmmu_vcpu *v, const struct vmmu_fault *f) { (void)v, (void)f; return false; }
+static inline bool vmmu_host_invalidating_at(struct vmmu_vcpu *v, const struct vmmu_fault *f) { (void)v, (void)f; return false; }
+static inline void vmmu_host_invalidation_wait(struct vmmu_vcpu *v) { (void)v; }
 static inline bool vmmu_host_invalidating(struct vmmu_vm *vm) { (void)vm; return false; }
 static inline void vmmu_host_fault_release(struct vmmu_vcpu *v, struct vmmu_fault *f) { (void)v, (void)f; }
 

@@ -196,12 +196,11 @@ static void zap_frames(void)
 {
 	machine_slots_read_lock(&m);
 	machine_lock_excl(&m);
-	m.invalidating++;
+	__atomic_fetch_add(&m.invalidating, 1, __ATOMIC_SEQ_CST);
 	m.invalid_start = 0;
 	m.invalid_end = ~0ull;
 	vmmu_zap_range(&m.vm, DATA, DATA + 1);
-	m.seq++;
-	m.invalidating--;
+	__atomic_fetch_sub(&m.invalidating, 1, __ATOMIC_SEQ_CST);
 	machine_unlock_excl(&m);
 	machine_slots_read_unlock(&m);
 }
