@@ -21,7 +21,6 @@ struct vmmu_fault {
 	struct vmmu_slot *slot;		/* NULL where no memory is: MMIO; the host may take it away */
 	unsigned int access;		/* VMMU_ACC_*: what the guest's tables allow at addr; all where the CPU checks them itself */
 	uint64_t generation;		/* of the memslots, read before the slot was looked up */
-
 	uint64_t mark;			/* what the host had invalidated when the look-up began: vmmu_fault_mark() */
 
 	/* Filled by vmmu_host_fault_in(). */

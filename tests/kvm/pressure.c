@@ -162,7 +162,7 @@ static void show_file(const char *path)
 		fclose(file);
 }
 
-/* How busy the threads are and where they sleep, and what KVM counts of this VM. */
+/* How busy the threads are, and where they sleep. */
 static void show_threads(void)
 {
 	char path[100];
@@ -176,9 +176,12 @@ static void show_threads(void)
 	}
 }
 
+/* What KVM counts of this VM. */
 static void show_counts(void)
 {
-	static const char *const counts[] = { "pf_taken", "pf_fixed", "pf_spurious", "exits", "irq_exits", "nmi_window_exits", "remote_tlb_flush", "mmio_exits" };
+	static const char *const counts[] = {
+		"pf_taken", "pf_fixed", "pf_spurious", "exits", "irq_exits", "remote_tlb_flush",
+	};
 	char pattern[100];
 	glob_t found;
 
@@ -190,6 +193,7 @@ static void show_counts(void)
 	}
 }
 
+/* KVM_RUN returns, no more. */
 static void wake_up(int signal)
 {
 	(void)signal;

@@ -138,7 +138,8 @@ class Suite:
 
         guests = [job for job in guest_jobs(part.guest_words, self.host.guest_cpus) if fits(job.name)
                   and any(fnmatch.fnmatch(job.name, pattern) for pattern in part.guests)]
-        selftests = [job for job in selftest_jobs(self.folder / part.selftests) if fits(job.name)] if part.selftests else []
+        selftests = selftest_jobs(self.folder / part.selftests) if part.selftests else []
+        selftests = [job for job in selftests if fits(job.name)]
         pack_guests(image, guests)
         pack_selftests(image, selftests)
         jobs = [*guests, *selftests]
