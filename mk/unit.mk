@@ -52,21 +52,6 @@ $(foreach c,$(UNIT_COMPILERS),$(foreach t,$(UNIT_TESTS),$(eval $(subst build/uni
 
 -include $(wildcard $(BUILD)/unit/*/*/*/*.d $(BUILD)/unit/*/*/*/*/*.d $(BUILD)/unit/*/*/*/*/*/*.d)
 
-# A program that ends badly without having named a failed test counts as one failure.
 .PHONY: check-unit
 check-unit: $(UNIT_PROGRAMS)
-	@passed=0; failed=0; skipped=0; \
-	for program in $(UNIT_PROGRAMS); do \
-		log=$$program.log; status=0; \
-		$$program > $$log 2>&1 || status=$$?; \
-		p=$$(sed -n 's/^.*\[  PASSED  \] \([0-9]*\) test.*$$/\1/p' $$log | tail -n 1); \
-		f=$$(sed -n 's/^.*\[  FAILED  \] \([0-9]*\) test.*$$/\1/p' $$log | tail -n 1); \
-		s=$$(sed -n 's/^.*\[  SKIPPED \] \([0-9]*\) test.*$$/\1/p' $$log | tail -n 1); \
-		if [ $$status -ne 0 ] && [ $${f:-0} -eq 0 ]; then f=1; fi; \
-		if [ $$status -eq 0 ] && [ $$(( $${p:-0} + $${s:-0} )) -eq 0 ]; then f=1; status="no test run"; fi; \
-		echo "$$program: $${p:-0} passed, $${f:-0} failed, $${s:-0} skipped"; \
-		if [ $${f:-0} -ne 0 ]; then echo "  exit status: $$status"; sed 's/^/  /' $$log; fi; \
-		passed=$$((passed + $${p:-0})); failed=$$((failed + $${f:-0})); skipped=$$((skipped + $${s:-0})); \
-	done; \
-	echo "$$passed passed, $$failed failed, $$skipped skipped"; \
-	[ $$failed -eq 0 ]
+	@tests/unit/run $(UNIT_PROGRAMS)

@@ -4,7 +4,7 @@ from ..job import Job
 from ..places import ROOT, kernel_modules
 from ..programs import build_program
 
-SECONDS = 3             # for each way
+SECONDS = 2             # for each way
 
 HOST = f"""
 echo 256M > /sys/block/zram0/disksize

@@ -31,7 +31,7 @@ SUITE = Suite(
         parallel=True,
         guests=("guest-tables-smp", "svm-crowd"),
         guest_words="nested tcg",
-        linux=("linux-5-levels", "linux-no-nx"),
+        linux=("linux-5-levels",),
         scenarios=tuple(SCENARIOS),
     )),
 )

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * All schedules of a scene with no preemption, then with one, with two, as far as time goes; then others at random.
+ * All schedules of a scene with no preemption, then with one, with two, as far as time goes; then others at random. Of a
+ * scene that has tens of thousands with one, some thousands, taken at random.
  *
  * A scene is prepared once, in a process of its own, and put back to that state after each schedule. The first failure
  * ends the process. Each run tells at which steps another thread could have gone on: each of these begins a new plan.
@@ -16,6 +17,10 @@
 #define QUEUE_MAX	(1u << 19)
 #define PREEMPTIONS_MAX	PLAN_TURNS
 #define HANGS_AFTER	60		/* seconds */
+/* Plans with one preemption are all run, whatever time it takes, unless there are more than so many: then so many of them,
+ * and further ones while there is time. */
+#define LONG_SCENE	20000u
+#define LEAST_OF_LONG	8000u
 
 struct queue {
 	struct plan plan[QUEUE_MAX];
@@ -30,6 +35,7 @@ struct exploration {
 	struct outcome *out;
 	struct saved *saved;
 	double end;
+	uint64_t random;
 	struct queue queue[PREEMPTIONS_MAX + 1];
 };
 
@@ -128,6 +134,34 @@ static bool is_over(const struct exploration *e)
 	return now() >= e->end;
 }
 
+static void swap(struct plan *a, struct plan *b)
+{
+	struct plan was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
+/* May plans with @preemptions be left out, now that time is over? */
+static bool may_leave_out(const struct queue *q, unsigned int preemptions)
+{
+	return preemptions > 1 || (preemptions == 1 && q->count > LONG_SCENE && q->done >= LEAST_OF_LONG);
+}
+
+/* What is left out of many shall not be what comes late in a scene: the next is any one of those that wait. */
+static const struct plan *take(struct exploration *e, struct queue *q)
+{
+	struct plan *next = &q->plan[q->done], *any;
+
+	if (q->count > LONG_SCENE) {
+		e->random = e->random * 6364136223846793005ull + 1442695040888963407ull;
+		any = next + (e->random >> 33) % (q->count - q->done);
+		swap(next, any);
+	}
+	q->done++;
+	return next;
+}
+
 /* All with @preemptions. Return: was it all, with nothing new found to matter? */
 static bool run_level(struct exploration *e, unsigned int preemptions)
 {
@@ -135,9 +169,9 @@ static bool run_level(struct exploration *e, unsigned int preemptions)
 
 	run->grown = false;
 	while (q->done < q->count) {
-		if (preemptions > 1 && is_over(e))
+		if (may_leave_out(q, preemptions) && is_over(e))
 			return false;
-		run_one(e, &q->plan[q->done++]);
+		run_one(e, take(e, q));
 		expand(e);
 	}
 	return !q->full && !run->grown;
@@ -204,6 +238,7 @@ void explore(const struct scene *scene, const struct budget *budget, struct outc
 	e->budget = budget;
 	e->out = out;
 	e->end = now() + budget->seconds;
+	e->random = budget->seed;
 	warm_up(e, 32);
 	exhaust(e);
 	wander(e);

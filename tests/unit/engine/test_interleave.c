@@ -22,7 +22,7 @@
 #endif
 #endif
 #ifndef STRIDE
-#define STRIDE	2
+#define STRIDE	4
 #endif
 
 static struct machine_vm m;
