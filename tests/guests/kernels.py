@@ -15,7 +15,7 @@ SAMPLES = FOLDER / "samples.sh"
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
          "-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-nostdlib", "-static", "-no-pie",
          "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,max-page-size=4096", "-Wl,--no-warn-rwx-segments"]
-SHARED = ("stubs.S", "print.c", "report.c", "loader.c", "memory.c", "model.c", "oracle.c")
+SHARED = ("stubs.S", "print.c", "report.c", "mark.c", "loader.c", "memory.c", "model.c", "oracle.c")
 OWN = {64: ("boot.S", "trap_entry.S", "long.S", "trap.c", "smp.c"), 32: ("boot32.S", "trap32.c")}
 QEMU = "qemu-system-x86_64 -L /usr/share/qemu -accel kvm -cpu host -nodefaults -display none -no-reboot " \
        "-device isa-debug-exit,iobase=0xf4,iosize=4 -debugcon stdio"
@@ -27,7 +27,7 @@ class Run:
 
     kernel: NAME of NAME.c, or of a folder of .c and .S files. append: its command line. memory: MiB. limit: seconds by
     the host's clock. bits: 32 or 64. options: more arguments of QEMU. default: part of the suites. needs: a
-    flag of the host's CPU without which it is skipped. samples: it asks for counters of the host's KVM; see samples.sh.
+    flag of the host's CPU without which it is skipped. samples: it has marks at which counters of the host's KVM are read; see samples.sh.
     """
     name: str
     kernel: str
@@ -60,12 +60,12 @@ RUNS = {run.name: run for run in (
     Run("svm-random", "svm", "random steps=150", needs="svm"),
     Run("svm-special", "svm", "special", needs="svm"),
     Run("svm-crowd", "svm", "crowd steps=500", cpus=2, needs="svm"),
-    Run("svm-rotation", "svm", "rotation samples switches=100", samples=True, needs="svm"),
-    Run("svm-rights-all", "svm", "rights samples", samples=True, default=False),
-    Run("svm-random-long", "svm", "random samples steps=3000 seed=2", limit=240, samples=True, default=False),
-    Run("svm-rotation-long", "svm", "rotation samples", samples=True, default=False),
+    Run("svm-rotation", "svm", "rotation marks switches=100", samples=True, needs="svm"),
+    Run("svm-rights-all", "svm", "rights marks", samples=True, default=False),
+    Run("svm-random-long", "svm", "random marks steps=3000 seed=2", limit=240, samples=True, default=False),
+    Run("svm-rotation-long", "svm", "rotation marks", samples=True, default=False),
     Run("svm-crowd-long", "svm", "crowd steps=10000 seed=7", cpus=2, limit=240, default=False),
-    Run("svm-parallel", "svm", "parallel samples", cpus=2, samples=True, default=False),
+    Run("svm-parallel", "svm", "parallel marks", cpus=2, samples=True, default=False),
 )}
 
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * A hypervisor that runs guests of a few instructions. Words of the command line choose: rights, random, special,
- * rotation, crowd, parallel.
+ * rotation (its parts: rotate, cold), crowd, parallel.
  */
 #include "boot.h"
 #include "cpu.h"
+#include "mark.h"
 #include "print.h"
 #include "report.h"
-#include "sample.h"
 #include "setting.h"
 
 static void on_each_setting(void (*test)(struct setting *s))
@@ -30,9 +30,9 @@ static void on_each_setting(void (*test)(struct setting *s))
 			continue;
 		}
 		setting_make(&s, kinds[i].format, kinds[i].paging);
-		sample("setting-%s", kinds[i].word);
+		mark("setting-%s", kinds[i].word);
 		test(&s);
-		sample("setting-end");
+		mark("setting.end");
 	}
 }
 
@@ -44,12 +44,15 @@ void guest_main(void)
 		report_skip("SVM", why);
 		return;
 	}
-	if (option("rotation"))
-		test_rotation();
+	mark("ready");
+	if (option("rotation") || option("rotate"))
+		test_rotation(option("rotation"));
 	if (!svm_has_nested_paging()) {
 		report_skip("nested paging", "the CPU has none");
 		return;
 	}
+	if (option("rotation") || option("cold"))
+		test_cold();
 	if (option("rights"))
 		on_each_setting(test_rights);
 	if (option("random"))

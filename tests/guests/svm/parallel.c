@@ -4,10 +4,10 @@
  * all: every fault is the host's.
  */
 #include "cpu.h"
+#include "mark.h"
 #include "memory.h"
 #include "print.h"
 #include "report.h"
-#include "sample.h"
 #include "setting.h"
 #include "smp.h"
 
@@ -89,13 +89,13 @@ void test_parallel(void)
 	for (u64 round = 0; round < rounds; round++) {
 		u64 cycles;
 
-		sample("alone-steady %lu", pages);
+		mark("alone.begin");
 		cycles = run(1, pages, frames);
-		sample("alone-end");
+		mark("alone.end");
 		alone += cycles;
-		sample("together-steady %lu", pages * cpus);
+		mark("together.begin");
 		cycles = run(cpus, pages, frames);
-		sample("together-end");
+		mark("together.end");
 		together += cycles;
 	}
 	/* Hundredths of the rate of one. */

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Many guests in rotation, with tables that do not change: what that costs the host's KVM is counted from outside,
- * between samples. The first rounds, in which everything is built, are counted apart.
+ * between marks. The first rounds, in which everything is built, are counted apart.
  */
 #include "boot.h"
 #include "cpu.h"
+#include "mark.h"
 #include "memory.h"
 #include "print.h"
 #include "report.h"
-#include "sample.h"
 #include "setting.h"
 
 enum { GUESTS_MAX = 32, WARM_ROUNDS = 3, PAGES = 4 };
@@ -27,13 +27,13 @@ struct rotation {
 };
 
 static const struct rotation rotations[] = {
-	{ .name = "guests-1", .guests = 1 },
-	{ .name = "guests-2", .guests = 2 },
-	{ .name = "guests-4", .guests = 4 },
-	{ .name = "guests-5", .guests = 5 },
-	{ .name = "guests-8", .guests = 8 },
-	{ .name = "guests-16", .guests = 16 },
-	{ .name = "guests-32", .guests = 32 },
+	{ .name = "rotate.1", .guests = 1 },
+	{ .name = "rotate.2", .guests = 2 },
+	{ .name = "rotate.4", .guests = 4 },
+	{ .name = "rotate.5", .guests = 5 },
+	{ .name = "rotate.8", .guests = 8 },
+	{ .name = "rotate.16", .guests = 16 },
+	{ .name = "rotate.32", .guests = 32 },
 	{ .name = "new-asid", .guests = 4, .new_asid = true },
 	{ .name = "flush-all", .guests = 4, .tlb_control = TLB_CONTROL_ALL },
 	{ .name = "flush-asid", .guests = 4, .tlb_control = TLB_CONTROL_ASID },
@@ -118,6 +118,12 @@ static bool run_rounds(const struct rotation *r, unsigned int switches)
 	return true;
 }
 
+/* Nothing but a number of guests? */
+static bool is_plain(const struct rotation *r)
+{
+	return memcmp(r->name, "rotate.", 7) == 0;
+}
+
 static bool can_run(const struct rotation *r)
 {
 	bool by_asid = cpuid_or_zero(CPUID_SVM, 0).d & CPUID_SVM_EDX_FLUSH_BY_ASID;
@@ -136,13 +142,13 @@ static void rotate(const struct rotation *r, unsigned int switches)
 	u64 cr3 = read_cr3(), cr4 = read_cr4();
 	bool good;
 
-	sample("%s-build", r->name);
+	mark("%s.cold", r->name);
 	for (int i = 0; i < r->guests; i++)
 		make_guest(r, i);
 	good = run_rounds(r, WARM_ROUNDS * r->guests);
-	sample("%s-steady %u", r->name, switches);
+	mark("%s.begin", r->name);
 	good = good && run_rounds(r, switches);
-	sample("%s-end", r->name);
+	mark("%s.end", r->name);
 	write_cr4(cr4);
 	write_cr3(cr3);
 	if (good)
@@ -160,7 +166,7 @@ static void touch_cold(const char *name, bool write, unsigned int pages)
 	/* The code, and the table of the first page. */
 	nested_map(&s.nested, L2_TEST + pages * PAGE_BYTES, setting_frames(), 1, ENTRY_ALL);
 	l2_touches(&s.l2, L2_TEST + pages * PAGE_BYTES + FRAME_WORD, 0, 1);
-	sample("%s-steady %u", name, pages);
+	mark("%s.begin", name);
 	for (unsigned int i = 0; i < pages; i++) {
 		u64 gpa = L2_TEST + i * PAGE_BYTES + FRAME_WORD;
 
@@ -176,22 +182,26 @@ static void touch_cold(const char *name, bool write, unsigned int pages)
 			report_failure(name, "exit %lx info %lx %lx", vmcb->exit_code, vmcb->exit_info1,
 				       vmcb->exit_info2);
 	}
-	sample("%s-end", name);
+	mark("%s.end", name);
 	report_ok(name);
 }
 
-void test_rotation(void)
+void test_rotation(bool all)
 {
 	unsigned int switches = option_number("switches", 1000);
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(rotations); i++) {
+		if (!all && !is_plain(&rotations[i]))
+			continue;
 		if (can_run(&rotations[i]))
 			rotate(&rotations[i], switches);
 		else
 			report_skip(rotations[i].name, "the CPU cannot");
 	}
-	if (!svm_has_nested_paging())
-		return;
-	touch_cold("cold-written", true, 511);
+}
+
+void test_cold(void)
+{
+	touch_cold("cold", true, 511);
 	touch_cold("cold-read", false, 511);
 }
