@@ -15,8 +15,8 @@ from .report import write_report
 from .run import run_guest
 
 TIMES = (("boot", "seconds_boot"), ("work", "seconds_work"), ("whole life", "seconds_guest"))
-COUNTS = ("exits", "faults", "roots_built", "roots_hit", "roots_missed", "shadow_pages", "flushes",
-          "switches")
+COUNTS = ("exits", "faults", "roots_built", "roots_hit", "roots_missed", "roots_loaded", "shadow_pages", "flushes",
+          "switches", "nested_exits", "nested_faults", "nested_faults_l1")
 
 
 def compare(mode, pairs, folder, progress):

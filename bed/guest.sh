@@ -75,8 +75,38 @@ guest_passed() {
     ! grep -v '^@@bed end [0-9]* 0 ' /run/$1.log | grep -qE '^@@bed (end|kernel|module-failed)'
 }
 
-# guest_figures NAME: note what KVM counted for the guest, as "NAME.kvm.COUNTER", and what the module's own file says,
-# as "NAME.vmmu.COUNTER".
+# guest_events: have L0's kernel count, from now on and for all guests, what KVM tells by tracepoints alone: exits of
+# nested guests, and of them those that L1 hears of; root tables made and found. guest_figures() notes them. Modules
+# whose events are counted cannot be unloaded.
+guest_events() {
+    events=/sys/kernel/debug/tracing/events
+    guest_event kvm/kvm_nested_vmexit hist:keys=exit_reason
+    guest_event kvm/kvm_nested_vmexit_inject hist:keys=exit_code
+    # The lowest bits of the role are the level: no page below 4 levels has this one.
+    guest_event kvmmmu/kvm_mmu_get_page 'hist:keys=created,role if role & 4'
+}
+
+guest_event() {
+    echo "!$2" > $events/$1/trigger 2> /dev/null
+    echo "$2" > $events/$1/trigger
+}
+
+# guest_event_figures NAME: see guest_events(). A line of a histogram is "{ KEY: VALUE, ... } hitcount: N".
+guest_event_figures() {
+    for event in kvm_nested_vmexit kvm_nested_vmexit_inject; do
+        sed -n 's/^{ exit_[a-z]*: *\([0-9]*\) } hitcount: */\1 /p' $events/kvm/$event/hist |
+        while read -r code count; do
+            echo "@@note $1.$event.$code $count"
+        done
+    done
+    sed -n 's/^{ created: *\(.\), role: *\([0-9]*\) } hitcount: */\1 \2 /p' $events/kvmmmu/kvm_mmu_get_page/hist |
+    while read -r created role count; do
+        echo "@@note $1.kvm_mmu_get_page.$((role & 15)).$created.$role $count"
+    done
+}
+
+# guest_figures NAME: note what KVM counted for the guest, as "NAME.kvm.COUNTER", what the module's own file says, as
+# "NAME.vmmu.COUNTER", and what guest_events() counts, as "NAME.EVENT.KEY...".
 guest_figures() {
     read -r pid < /run/$1.pid
     for file in /sys/kernel/debug/kvm/$pid-*/*; do
@@ -92,6 +122,7 @@ guest_figures() {
             ;;
         esac
     done
+    [ -z "$events" ] || guest_event_figures $1
 }
 
 # guest_end NAME: end the guest and what belongs to it; the relay has then said all.

@@ -9,7 +9,7 @@ from .bochs import BochsHost
 from .chain import Chain
 from .command import command
 from .errors import BedError
-from .hypervisor import hypervisor_figures, hypervisor_job
+from .hypervisor import hypervisor_figures, hypervisor_job, rotation_figures
 from .image import Image
 from .job import Job, Status
 from .modes import find_mode
@@ -18,7 +18,7 @@ from .progress import Progress
 from .qemu import QemuHost
 from .report import counters, write_report
 from .session import run_jobs
-from .table import show_rotations, show_run
+from .table import show_run
 
 
 def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
@@ -32,7 +32,6 @@ def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / "report.tsv"
     report.unlink(missing_ok=True)
-    log = folder / "console.log"
     if kvm == "vmmu":
         progress.begin("kvm.ko is built")
         build_kvm(folder)
@@ -40,29 +39,55 @@ def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
     progress.begin("images are packed")
     image = Image()
     image.add_modules([mode.vendor], module_folders(kvm), mode.parameters)
-    if mode.hypervisor:
-        figures = {"mode": mode.name, "kvm": kvm, "guest_ok": 1, "host": BochsHost.accelerator}
-        figures |= _run_hypervisor(mode, kvm, image, folder, progress, limit, verbose)
-        figures["seconds_total"] = round(time.monotonic() - began, 2)
-        write_report(report, figures)
-        return figures
     host = BochsHost(mode.host_memory) if mode.bochs else QemuHost(mode.host_memory, vendor=mode.vendor)
-    chain = Chain(mode, limit, host)
-    chain.pack(image, folder)
+    chain = Chain(mode, limit, host) if mode.work else None
+    jobs = _jobs(mode, kvm, image, chain, folder, limit)
     progress.begin("host boots")
-    watch = _Watch(chain, progress, verbose)
-    script = f". /bed/guest.sh\nkvm_must_be {kvm}\n{chain.script}guest_figures L1\nguest_end L1\n"
-    outcome = next(run_jobs(host, image, [Job("guest", script, limit)], folder, watch.line))
-    progress.end()
-    _judge(outcome, chain, log)
-    outer, inner = chain.guests[0], chain.inner
+    outcomes = {}
+    # As soon as the last one has ended: nobody waits for the host to power off.
+    for job, outcome in zip(jobs, run_jobs(host, image, jobs, folder, _Watch(chain, progress, verbose).line)):
+        progress.end()
+        if job.name == "guest":
+            _judge(outcome, chain, folder / "console.log")
+        else:
+            _judge_hypervisor(outcome, folder / "console.log")
+        outcomes[job.name] = outcome
     figures = {
         "mode": mode.name,
         "kvm": kvm,
         "guest_ok": 1,
         "host": host.accelerator,
-        "hangs": outcome.hangs,
+        "hangs": sum(outcome.hangs for outcome in outcomes.values()),
         "seconds_total": round(time.monotonic() - began, 2),
+    }
+    if chain:
+        figures |= _chain_figures(chain, outcomes["guest"], mode.vendor)
+    else:
+        figures |= hypervisor_figures(outcomes["hypervisor"], mode.vendor)
+    if mode.hypervisor:
+        figures |= rotation_figures(outcomes["hypervisor"], mode.vendor)
+    write_report(report, figures)
+    return figures
+
+
+def _jobs(mode, kvm, image, chain, folder, limit):
+    """What the host does, with all it needs put into its image: the hypervisor of our own, then Linux."""
+    begin = f"kvm_must_be {kvm}\n{'guest_events' if mode.hypervisor else ''}\n"
+    jobs = []
+    if mode.hypervisor:
+        script = f"{begin}hypervisor_run 'marks rotate cold'"
+        jobs.append(hypervisor_job(image, "hypervisor", script, limit, mode.hypervisor))
+    if chain:
+        chain.pack(image, folder)
+        script = f". /bed/guest.sh\n{begin}{chain.script}guest_figures L1\nguest_end L1\n"
+        jobs.append(Job("guest", script, limit))
+    return jobs
+
+
+def _chain_figures(chain, outcome, vendor):
+    """Figures of guests that ran Linux."""
+    outer, inner = chain.guests[0], chain.inner
+    figures = {
         "seconds_guest": round(outer.halted - outer.started, 2),
         "seconds_boot": round(inner.ready - inner.started, 2),
         "seconds_work": round(inner.finished[-1][1] - inner.ready, 2),
@@ -70,30 +95,7 @@ def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
     for guest in chain.guests[:-1]:
         figures[f"seconds_boot_{guest.name.lower()}"] = round(guest.ready - guest.started, 2)
     figures |= {f"seconds_{done.job.name}": done.seconds for done, _ in inner.finished}
-    figures |= counters(outcome.notes, outer.name)
-    write_report(report, figures)
-    return figures
-
-
-def _run_hypervisor(mode, kvm, image, folder, progress, limit, verbose):
-    """The same with a hypervisor of our own as L1: contexts by turns, and cold pages."""
-    job = hypervisor_job(image, "hypervisor", f"kvm_must_be {kvm}\nhypervisor_run 'marks rotate cold'", limit)
-    progress.begin("host boots")
-
-    def watch(line):
-        if "@@note L1.started" in line:
-            progress.begin("L1 boots")
-        elif line.startswith("@@mark ") and line.endswith(("cold", "cold.begin")):
-            progress.begin(f"L1 runs {line.removeprefix('@@mark ').rpartition('.')[0]}")
-        if verbose and line.strip():
-            progress.say(f"    {line}")
-
-    outcome = next(run_jobs(BochsHost(mode.host_memory), image, [job], folder, watch))
-    progress.end()
-    if not outcome.ok:
-        said = next((line for line in reversed(outcome.lines) if line.strip() and not line.startswith("@@")), "")
-        raise BedError(f"{outcome.reason}; L1's last line: {said or 'none'}", folder / "console.log")
-    return hypervisor_figures(outcome)
+    return figures | counters(outcome.notes, outer.name, vendor)
 
 
 def build_kvm(folder):
@@ -120,8 +122,15 @@ def _judge(outcome, chain, log):
         raise BedError(wrong, log)
 
 
+def _judge_hypervisor(outcome, log):
+    """Raise BedError unless the hypervisor of our own did all it should."""
+    if not outcome.ok:
+        said = next((line for line in reversed(outcome.lines) if line.strip() and not line.startswith("@@")), "")
+        raise BedError(f"{outcome.reason}; L1's last line: {said or 'none'}", log)
+
+
 class _Watch:
-    """Turns lines of the host's console into phases."""
+    """Turns lines of the host's console into phases. chain: None if the host runs none."""
 
     def __init__(self, chain, progress, verbose):
         self._chain = chain
@@ -130,6 +139,19 @@ class _Watch:
 
     def line(self, line):
         """Take in one line, as it comes."""
+        self._hypervisor(line)
+        if self._chain:
+            self._linux(line)
+        if self._verbose and line.strip():
+            self._progress.say(f"    {line}")
+
+    def _hypervisor(self, line):
+        if "@@note hypervisor.started" in line:
+            self._progress.begin("our hypervisor boots")
+        elif line.startswith("@@mark ") and line.endswith((".cold", "cold.begin")):
+            self._progress.begin(f"it runs {line.removeprefix('@@mark ').rpartition('.')[0]}")
+
+    def _linux(self, line):
         guests = self._chain.guests
         for guest in guests:
             own = guest.hear(line)
@@ -143,8 +165,6 @@ class _Watch:
             self._progress.begin(f"{name} works: {inner.running.job.name}")
         elif own and own.startswith("@@bed end"):
             self._progress.end(inner.said)
-        if self._verbose and line.strip():
-            self._progress.say(f"    {line}")
 
 
 def main():
@@ -157,12 +177,12 @@ def main():
     arguments = parser.parse_args()
     mode = find_mode(arguments.mode)
     check_kvm_choice(arguments.kvm)
-    guest = "A hypervisor of our own" if mode.hypervisor else \
-        f"{'An L2' if mode.nested else 'A guest'} of {mode.guest_memory} MiB"
+    guest = f"{'An L2' if mode.nested else 'A guest'} of {mode.guest_memory} MiB" if mode.work else \
+        "A hypervisor of our own"
     print(f"{guest}, MODE={mode.name} KVM={arguments.kvm}")
     with Progress() as progress:
         figures = run_guest(mode, arguments.kvm, BUILD / "run", progress, arguments.limit, arguments.verbose)
-    (show_rotations if mode.hypervisor else show_run)(figures)
+    show_run(figures)
     print(f"All figures: {BUILD / 'run' / 'report.tsv'}")
 
 
