@@ -8,7 +8,7 @@ import argparse
 from statistics import median
 
 from .command import command
-from .modes import find_mode
+from .modes import DEFAULT_MODE, find_mode
 from .places import BUILD
 from .progress import Progress
 from .report import write_report
@@ -77,7 +77,7 @@ def summary(mode, results):
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(prog="bed.compare", description=__doc__)
-    parser.add_argument("--mode", default="npt", help="how the guests' memory is translated (default: npt)")
+    parser.add_argument("--mode", default=DEFAULT_MODE, help="how the guests' memory is translated (default: %(default)s)")
     parser.add_argument("--pairs", type=int, default=3, help="runs of each (default: 3)")
     arguments = parser.parse_args()
     mode = find_mode(arguments.mode)

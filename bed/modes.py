@@ -41,6 +41,7 @@ MODES = {mode.name: mode for mode in (
     Mode("ept-shadow", "kvm-intel", {"kvm-intel": "ept=0"}, LIGHT_WORK, **BOCHS),
     Mode("ept-nested", "kvm-intel", {"kvm-intel": "ept=1 nested=1"}, {}, **BOCHS, hypervisor="vmx"),
 )}
+DEFAULT_MODE = "nested"             # the case that asks most of an MMU
 
 
 def find_mode(name):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
-"""make run: boot a Linux guest in KVM on an emulated host, let it work, and show what its MMU did."""
+"""make run: boot Linux guests in KVM on an emulated host, let them work, and show what KVM's MMU did."""
 import argparse
 import os
 import subprocess
@@ -12,7 +12,7 @@ from .errors import BedError
 from .hypervisor import hypervisor_figures, hypervisor_job, rotation_figures
 from .image import Image
 from .job import Job, Status
-from .modes import find_mode
+from .modes import DEFAULT_MODE, find_mode
 from .places import BUILD, ROOT, check_kvm_choice, module_folders
 from .progress import Progress
 from .qemu import QemuHost
@@ -170,7 +170,7 @@ class _Watch:
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(prog="bed.run", description=__doc__)
-    parser.add_argument("--mode", default="npt", help="how the guest's memory is translated (default: npt)")
+    parser.add_argument("--mode", default=DEFAULT_MODE, help="how the guest's memory is translated (default: %(default)s)")
     parser.add_argument("--kvm", default="vmmu", help="whose kvm.ko (default: vmmu)")
     parser.add_argument("--limit", type=int, help="seconds for the guest (default: the mode's)")
     parser.add_argument("--verbose", action="store_true", help="show all of the console")

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 # Real guests on an emulated host; see bed/README.md.
-#   MODE   npt, shadow (npt=0) or nested (a guest in a guest) on AMD; ept, ept-shadow (ept=0) or ept-nested (a hypervisor
-#          of our own, whose guests run by turns) on Intel
+#   MODE   nested (the default: a hypervisor of our own, whose guests run by turns, then a Linux guest in a Linux guest),
+#          npt or shadow (npt=0) on AMD; ept, ept-shadow (ept=0) or ept-nested (a hypervisor of our own) on Intel
 #   KVM    vmmu (ours) or stock (Debian's)
 #   PAIRS  runs of each in a comparison
 #   V=1    show all of the console
 
-MODE  ?= npt
+MODE  ?= nested
 KVM   ?= vmmu
 PAIRS ?= 3
 
 RUN_DEPS = deps-run $(if $(filter ept%,$(MODE)),deps-bochs)
 
 .PHONY: run compare deps-bochs
-run: $(RUN_DEPS) ## boot a Linux guest in our KVM, let it work, and show what its MMU did
+run: $(RUN_DEPS) ## boot a Linux guest in a guest of our KVM, let it work, and show what the MMU did (MODE=npt: a guest)
 	+@$(PYTHON) -B -m bed.run --mode $(MODE) --kvm $(KVM) $(if $(filter 1,$(V)),--verbose)
 
 compare: $(RUN_DEPS) ## run guests in our KVM and in Debian's by turns, and compare
