@@ -183,6 +183,8 @@ static void check_leaf(const struct vmmu_leaf *leaf, unsigned int n)
 	CHECK_SPTE(e, !vmmu_spte_reserved(&fmt, e, leaf->level) && !hw_reserved(e, leaf->level, true));
 	CHECK_SPTE(e, spte_pfn(&fmt, e) == leaf->pfn);
 	CHECK_SPTE(e, (e & (VMMU_PAGE_SIZE - 1) & leaf->memtype) == leaf->memtype);
+	/* The PAE form of a legacy entry reserves what lies between the address and NX. */
+	CHECK_SPTE(e, IS_EPT(kind) || !(e & (BIT(63) - BIT(52))));
 	check_rights(leaf, e);
 	check_ad(leaf, e);
 	check_aging(leaf, e);

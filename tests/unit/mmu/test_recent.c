@@ -16,10 +16,10 @@ static struct machine_vm m;
 static uint64_t moved;			/* the page that the host moves while a fault has looked its memory up */
 static int times;
 
-static void begin(void)
+static void begin_after(uint64_t invalidations)
 {
 	const struct machine_config config = {
-		.phys_bits = 48, .level = 4, .huge_level_max = 1, .root_cache = 4, .seed = 1, .invalidations = ~0ull - 1,
+		.phys_bits = 48, .level = 4, .huge_level_max = 1, .root_cache = 4, .seed = 1, .invalidations = invalidations,
 	};
 
 	machine_vm_init(&m, &config);
@@ -28,6 +28,8 @@ static void begin(void)
 	assert_int_equal(vmmu_context_switch(&m.vcpu[0]->v, &m.vcpu[0]->v.l1, vmmu_role_direct(4, 0, false), 0), VMMU_SWITCH_MISS);
 	assert_int_equal(vmmu_root_load(&m.vcpu[0]->v), VMMU_OK);
 }
+
+static void begin(void) { begin_after(~0ull - 1); }
 
 static void end(void)
 {
@@ -103,6 +105,23 @@ static void test_too_many(void **state)
 	end();
 }
 
+/* However many there have been: those of other frames are nobody's business, one's own is. */
+static void test_count_at_any_time(void **state)
+{
+	static const uint64_t counts[] = { 0, (1ull << 31) - 1, 1ull << 31, (1ull << 32) - 1, (1ull << 63) - 1, ~0ull };
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		begin_after(counts[i]);
+		assert_int_equal(fault_beside(OTHER, 2), VMMU_FAULT_FIXED);
+		end();
+		begin_after(counts[i]);
+		assert_int_equal(fault_beside(GFN, 1), VMMU_FAULT_RETRY);
+		assert_int_equal(fault(), VMMU_FAULT_FIXED);
+		end();
+	}
+}
+
 /* Return: false if the very frame @gfn is being invalidated. */
 static bool mark(struct vmmu_fault *f, uint64_t gfn)
 {
@@ -170,6 +189,7 @@ int main(void)
 		cmocka_unit_test(test_own_frame),
 		cmocka_unit_test(test_other_frame),
 		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_count_at_any_time),
 		cmocka_unit_test(test_in_progress),
 		cmocka_unit_test(test_ranges),
 	};
