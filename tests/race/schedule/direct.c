@@ -58,6 +58,8 @@ static void zap_range_in(void)
 
 static void zap_range(void) { with_slots(zap_range_in); }
 
+/* Who moves memory that was written wants to have been told. */
+static void collapse_and_move(void) { collapse(); scene_move(); }
 static void make_2m(void) { machine_change(&m, GFN, GFN + 1, MACHINE_MAKE_2M, VMMU_YIELD_NEVER); }
 static void copy_on_write(void) { machine_change(&m, GFN, GFN + 1, MACHINE_PROTECT, VMMU_YIELD_NEVER); }
 static void replace(void) { machine_replace(&m, GFN); }
@@ -151,6 +153,8 @@ static void large(void) { large_empty(); touch(VMMU_PF_W); }
 static void large_logged(void) { large(); scene_log_start(); }
 static void large_all_set(void) { large(); machine_log_start(&m, 0, 0, MACHINE_LOG_ALL_SET); }
 static void small_over_large(void) { large(); split(); }
+/* Nobody has written yet, and everybody may. */
+static void small_unwritten_over_large(void) { large_empty(); touch(0); split(); }
 static void hole_over_large(void) { small_over_large(); zap_range(); }
 static void aged_small_over_large(void)
 {
@@ -228,6 +232,7 @@ static const struct scene all[] = {
 	SCENE("split by fault, harvest", large_logged, write0, scene_harvest),
 	SCENE("split by two faults", large_logged, write0, write1_near),
 	SCENE("collapse, write", small_over_large, collapse, write0),
+	SCENE("collapse and move, first write", small_unwritten_over_large, collapse_and_move, write0),
 	SCENE("collapse, fault", hole_over_large, collapse, write0),
 	SCENE("collapse, slot goes", small_over_large, collapse, delete),
 	SCENE("collapse, age", small_over_large, collapse, scene_age),
@@ -246,6 +251,7 @@ static const struct scene all[] = {
 	SCENE("fetch of large, by two", nx_large, fetch0, fetch1),
 	SCENE("NX recovery, write", nx_small, recover, write0),
 	SCENE("NX recovery, move", nx_small, recover, scene_move),
+	SCENE("NX recovery, move, write", nx_small, recover, scene_move, write0),
 	SCENE("NX recovery by two", nx_small, recover, recover),
 	SCENE("NX recovery, zap all", nx_small, recover, scene_zap_all),
 	SCENE("NX recovery, collapse", nx_small, recover, collapse),

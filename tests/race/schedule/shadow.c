@@ -157,6 +157,7 @@ static void unprotect(vmmu_gfn_t gfn)
 }
 
 static void unprotect_last(void) { unprotect(LAST); }
+static void unprotect_last_and_move(void) { unprotect_last(); change(DATA, MACHINE_MOVE); }
 static void unprotect_middle(void) { unprotect(MIDDLE); }
 static void unprotect_root(void) { unprotect(ROOT); }
 
@@ -444,6 +445,7 @@ static const struct scene all[] = {
 	SCENE("shadow: evict, write", written, evict_all, remap1_flush),
 	SCENE("shadow: evict, process switch", two_processes, evict_all, to_and_fro0),
 	SCENE("shadow: zap of the last table, fault", written, unprotect_last, write0_near),
+	SCENE("shadow: zap of the last table and move, first write", seen, unprotect_last_and_move, write0),
 	SCENE("shadow: zap of the last table, sync", unsync_remapped, unprotect_last, flush_read0),
 	SCENE("shadow: zap of a middle table, fault", written, unprotect_middle, write0_near),
 	SCENE("shadow: zap of a middle table, write", written, unprotect_middle, remap1_flush),
