@@ -65,6 +65,33 @@ functions_missing() {
     done
 }
 
+# Column $1 of the rows of docs/bugs.md, an item in backquotes a line.
+bugs_column() {
+    awk -F '|' -v n="$1" '$2 + 0 { print $(n + 1) }' docs/bugs.md | grep -o '`[^`]*`' | tr -d '`' | sort -u
+}
+
+# Tests and mutants that docs/bugs.md names and nobody has, mutants made for it that it does not name, and rows that name no
+# test or mutant and do not say why.
+bugs_unproven() {
+    bugs_column 4 | while read -r kind name test; do
+        case $kind in
+        unit) grep -qs "cmocka_unit_test($test)" "tests/unit/$name.c" ;;
+        schedule) grep -qsF "SCENE(\"$name${test:+ $test}\"," tests/race/schedule/*.c ;;
+        kvm) [ -e "tests/kvm/checks/$name.sh" ] || [ -e "bed/scenarios/$name.py" ] || grep -q "^$name " tests/kvm/*.list ;;
+        guest) grep -q "\"$name\"" tests/guests/*.py ;;
+        *) false ;;
+        esac || echo "no such test: $kind $name $test"
+    done
+    bugs_column 5 | while read -r name; do
+        grep -qxF "[$name]" tests/mutants/mutants.list || echo "no such mutant: $name"
+    done
+    sed -n 's/^\[\(bugs: .*\)\]$/\1/p' tests/mutants/mutants.list | while read -r name; do
+        grep -qF "\`$name\`" docs/bugs.md || echo "not in docs/bugs.md: $name"
+    done
+    awk -F '|' '$2 + 0 && (NF != 7 || $5 !~ /`|as [0-9]|none: / || $6 !~ /`|as [0-9]|none: /) { print "row" $2 "proves nothing" }' \
+        docs/bugs.md
+}
+
 # Every bit of an entry and every counter has its line.
 bits_untold() {
     sed -n 's/^#define \(SPTE_[A-Z0-9_]*\)\s.*/\1/p' core/format/spte.h | while read -r bit; do
@@ -86,6 +113,7 @@ verdict 'every link in the documents leads somewhere' "$(links_broken)"
 verdict 'every path in the documents exists' "$(paths_missing)"
 verdict 'every function in the documents exists' "$(functions_missing)"
 verdict 'every bit and every counter is documented' "$(bits_untold)"
+verdict 'every bug in docs/bugs.md has its test and its mutant' "$(bugs_unproven)"
 if command -v codespell > /dev/null; then
     verdict 'spelling' "$(misspelt)"
 else
