@@ -251,7 +251,7 @@ static const struct scene all[] = {
 	SCENE("fetch of large, by two", nx_large, fetch0, fetch1),
 	SCENE("NX recovery, write", nx_small, recover, write0),
 	SCENE("NX recovery, move", nx_small, recover, scene_move),
-	SCENE("NX recovery, move, write", nx_small, recover, scene_move, write0),
+	SCENE("NX recovery, move, read", nx_small, recover, scene_move, read0),
 	SCENE("NX recovery by two", nx_small, recover, recover),
 	SCENE("NX recovery, zap all", nx_small, recover, scene_zap_all),
 	SCENE("NX recovery, collapse", nx_small, recover, collapse),
