@@ -221,6 +221,36 @@ static void test_eviction_yields(void **state)
 	end();
 }
 
+/* Whoever is let in may use what was taken away: no CPU may hold it any more. */
+static void look_at_cpu(enum machine_point point)
+{
+	if (point != MACHINE_AT_YIELD)
+		return;
+	yields++;
+	machine_cpu_check(c);
+}
+
+static void test_yields_owe_nothing(void **state)
+{
+	(void)state;
+	begin();
+	access(AT_GOES(0), 0);
+	m.yield = MACHINE_YIELD_ALWAYS;
+	machine_hook = look_at_cpu;
+	yields = 0;
+	machine_slot_delete(&m, 0, 1);
+	assert_true(yields > 0);
+
+	m.yield = MACHINE_YIELD_NEVER;
+	for (unsigned int n = 0; n < 8; n++)
+		access(AT(n, 0), VMMU_PF_W);
+	m.yield = MACHINE_YIELD_ALWAYS;
+	yields = 0;
+	machine_change(&m, START, START + FRAMES, MACHINE_MOVE, VMMU_YIELD_ALLOWED);
+	assert_true(yields > 0);
+	end();
+}
+
 static void flush_and_compare(void)
 {
 	yields = 0;
@@ -259,7 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slot),		cmocka_unit_test(test_slot_of_the_root), cmocka_unit_test(test_range),
 		cmocka_unit_test(test_many_leaves_of_a_frame),
-		cmocka_unit_test(test_eviction_yields), cmocka_unit_test(test_sync_yields),
+		cmocka_unit_test(test_eviction_yields), cmocka_unit_test(test_yields_owe_nothing), cmocka_unit_test(test_sync_yields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
