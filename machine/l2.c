@@ -35,11 +35,6 @@ vmmu_gpa_t machine_translate_nested(struct machine_vcpu *c, vmmu_gpa_t gpa, uint
 		.read_too = (pf & VMMU_PF_TABLE) && (pf & VMMU_PF_W),
 	};
 
-	/* As for a fault: what 32-bit tables do not translate is absent. */
-	if (x->mode.root_level < VMMU_LEVEL_512G && gpa >> 32) {
-		*why = (struct vmmu_guest_fault){ .error_code = vmmu_perm_error(&x->mode, pf), .address = gpa };
-		return VMMU_GPA_INVALID;
-	}
 	return vmmu_translate(&c->v, &x->mode, x->pgd, NULL, gpa, &how, why);
 }
 

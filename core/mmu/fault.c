@@ -163,13 +163,6 @@ static enum vmmu_gwalk_result walk_guest(struct vmmu_vcpu *v, struct vmmu_contex
 		walk_nothing(f, w);
 		return VMMU_GWALK_OK;
 	}
-	/* L2's physical addresses can be wider than what L1's 32-bit tables translate. */
-	if (c->mode.root_level < VMMU_LEVEL_512G && f->addr >> 32) {
-		w->fault = (struct vmmu_guest_fault){
-			.error_code = vmmu_perm_error(&c->mode, access.pf), .address = f->addr, .linear = f->addr,
-		};
-		return VMMU_GWALK_FAULT;
-	}
 	return vmmu_gwalk(v, &c->mode, c->pgd, c->mode.format == VMMU_FORMAT_PAE ? c->pdpte : NULL, f->addr, &access, w);
 }
 

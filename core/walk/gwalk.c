@@ -34,6 +34,30 @@ static enum vmmu_gwalk_result gwalk_unpaged(const struct gwalk_in *in, struct vm
 	return VMMU_GWALK_OK;
 }
 
+/*
+ * L2 physical addresses can be wider than what L1's 32-bit tables translate. No entry is there for one, and none of
+ * another address may answer for it.
+ */
+static bool is_beyond_tables(const struct gwalk_in *in)
+{
+	return (in->mode->format == VMMU_FORMAT_NPT32 || in->mode->format == VMMU_FORMAT_NPT_PAE) && in->va >> 32;
+}
+
+static enum vmmu_gwalk_result gwalk_beyond(const struct gwalk_in *in, struct vmmu_gwalk *w)
+{
+	*w = (struct vmmu_gwalk) {
+		.level = in->mode->root_level,
+		.root_level = in->mode->root_level,
+		.fault = {
+			.error_code = vmmu_perm_error(in->mode, in->access->pf),
+			.address = in->va,
+			.linear = in->va,
+		},
+	};
+	vmmu_host_trace_walk(VMMU_WALK_ERROR, w->fault.error_code, 0, 0);
+	return VMMU_GWALK_FAULT;
+}
+
 enum vmmu_gwalk_result vmmu_gwalk(struct vmmu_vcpu *v, const struct vmmu_mode *mode, uint64_t root,
 				  const uint64_t *pdptrs, vmmu_gva_t va, const struct vmmu_access *access,
 				  struct vmmu_gwalk *w)
@@ -47,6 +71,8 @@ enum vmmu_gwalk_result vmmu_gwalk(struct vmmu_vcpu *v, const struct vmmu_mode *m
 		.access = access,
 	};
 
+	if (is_beyond_tables(&in))
+		return gwalk_beyond(&in, w);
 	switch (mode->format) {
 	case VMMU_FORMAT_PT32:
 	case VMMU_FORMAT_NPT32:

@@ -116,7 +116,8 @@ struct vmmu_gwalk {
  * @root:	CR3, EPT pointer or nCR3; bits that are no address are ignored
  * @pdptrs:	the four PDPTE registers of a PAE mode, or NULL to read them from memory at @root (NPT_PAE);
  *		ignored by other formats
- * @va:		within the address width of the mode: canonical, below 4 GiB for the 32-bit formats
+ * @va:		within the address width of the mode: canonical, below 4 GiB for PT32 and PAE. For NPT32 and NPT_PAE any:
+ *		above 4 GiB nothing is present
  *
  * Checks in order, from the root down: present, reserved bits; then, with all entries read, the rights and
  * the protection key. No A or D flag is set unless the access is allowed. An entry in memory the guest can

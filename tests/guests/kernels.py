@@ -59,6 +59,7 @@ RUNS = {run.name: run for run in (
     Run("svm-rights", "svm", "rights short", needs="svm"),
     Run("svm-random", "svm", "random steps=150", needs="svm"),
     Run("svm-special", "svm", "special", needs="svm"),
+    Run("svm-beyond", "svm", "beyond", limit=20, needs="svm"),
     Run("svm-crowd", "svm", "crowd steps=500", cpus=2, needs="svm"),
     Run("svm-rotation", "svm", "rotation marks switches=100", samples=True, needs="svm"),
     Run("svm-rights-all", "svm", "rights marks", samples=True, default=False),

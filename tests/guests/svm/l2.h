@@ -31,7 +31,7 @@ struct l2 {
 	struct nested own;			/* its page tables, if it has some */
 };
 
-extern const u8 l2_begin[], l2_read[], l2_write[], l2_jump[], l2_touch[], l2_idle[], l2_end[];
+extern const u8 l2_begin[], l2_read[], l2_write[], l2_jump[], l2_touch[], l2_copy[], l2_idle[], l2_end[];
 
 /* Ready this CPU for guests. Returns why it cannot have any, or NULL. */
 const char *svm_enable(void);

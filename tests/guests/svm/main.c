@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * A hypervisor that runs guests of a few instructions. Words of the command line choose: rights, random, special,
- * rotation (its parts: rotate, cold), crowd, parallel.
+ * beyond, rotation (its parts: rotate, cold), crowd, parallel.
  */
 #include "boot.h"
 #include "cpu.h"
@@ -59,6 +59,8 @@ void guest_main(void)
 		on_each_setting(test_random);
 	if (option("special"))
 		test_special();
+	if (option("beyond"))
+		test_beyond();
 	if (option("crowd"))
 		test_crowd();
 	if (option("parallel"))

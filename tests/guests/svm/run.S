@@ -155,7 +155,7 @@ svm_run_mode:
  */
 	.section .rodata
 	.code32
-	.global	l2_begin, l2_read, l2_write, l2_jump, l2_touch, l2_idle, l2_end
+	.global	l2_begin, l2_read, l2_write, l2_jump, l2_touch, l2_copy, l2_idle, l2_end
 l2_begin:
 l2_read:				/* edi: address -> edx */
 	mov	(%edi), %edx
@@ -174,6 +174,10 @@ l2_touch:				/* edi: address, esi: stride, ecx: how many words to write, ecx its
 	jnz	l2_touch
 	vmmcall
 	jmp	l2_touch
+l2_copy:				/* esi: address, edi: address to copy a word to */
+	movsl
+	vmmcall
+	jmp	l2_copy
 l2_idle:
 	vmmcall
 	jmp	l2_idle

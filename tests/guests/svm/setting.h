@@ -28,6 +28,7 @@ bool setting_check(struct setting *s, enum access access, u64 gpa, const char *w
 void test_rights(struct setting *s);
 void test_random(struct setting *s);
 void test_special(void);
+void test_beyond(void);
 void test_rotation(bool all);		/* not all: only different numbers of guests, in one setting */
 void test_cold(void);
 void test_parallel(void);

@@ -381,6 +381,51 @@ static void test_devices(enum l2_paging paging, const char *name)
 	report_end();
 }
 
+/* --- What the tables do not reach ------------------------------------------------------------------ */
+
+/*
+ * A large page of the guest's lies above 4 GiB, where nested tables of a host outside long mode translate nothing: neither
+ * for the CPU nor for KVM, which carries out what the guest does with a device. The same lower bits lead to memory.
+ */
+static void check_beyond(enum nested_format format, const char *name)
+{
+	const u64 large = BIT(22), frame = frame_of(3), beyond = BIT(32) + frame, device = SCRATCH + 16 * LARGE;
+	const u64 linear = 2 * L2_TEST + frame % large;
+	volatile u32 *word = (volatile u32 *)(uptr)(frame + FRAME_WORD);
+	struct setting s = { 0 };
+	u32 before = *word;
+
+	setting_make(&s, format, L2_32);
+	report_begin(name);
+	nested_set(&s.l2.own, linear, 2, (frame - frame % large) | BIT(13) | ENTRY_USED | ENTRY_LARGE);
+	for (enum access access = 0; access < ACCESSES; access++) {
+		struct outcome o = access_do(&s.l2, access, linear);
+		u64 info = NPF_FINAL | NPF_U;
+
+		info |= access == ACCESS_WRITE ? NPF_W : access == ACCESS_FETCH && s.nx ? NPF_FETCH : 0;
+		if (o.code != EXIT_NPF || o.info1 != info || o.info2 - beyond >= PAGE_BYTES)
+			report_wrong("%s: exit %lx info %lx %lx, and not info %lx at %lx", access_names[access], o.code, o.info1,
+				     o.info2, info, beyond);
+	}
+	nested_map(&s.nested, device, APIC, 1, ENTRY_ALL);
+	s.l2.registers.rsi = device + APIC_VERSION;
+	s.l2.registers.rdi = linear + FRAME_WORD;
+	l2_start(&s.l2, l2_copy);
+	/* KVM says in info2 why it was called, and not what it found. */
+	if (s.l2.vmcb->exit_code != EXIT_NPF || s.l2.vmcb->exit_info1 != (NPF_FINAL | NPF_U | NPF_W))
+		report_wrong("copied from a device: exit %lx info %lx %lx", s.l2.vmcb->exit_code, s.l2.vmcb->exit_info1,
+			     s.l2.vmcb->exit_info2);
+	if (*word != before)
+		report_wrong("memory with the same lower bits was written: %x", *word);
+	report_end();
+}
+
+void test_beyond(void)
+{
+	check_beyond(NESTED_PAE, "addresses beyond nested tables of PAE");
+	check_beyond(NESTED_32, "addresses beyond nested tables of 2 levels");
+}
+
 /* The CPU finds no table: whatever comes of it is the guest's end and not the hypervisor's. */
 static void test_no_tables(void)
 {

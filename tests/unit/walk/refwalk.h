@@ -348,6 +348,9 @@ static bool ref_walk(struct ref_memory *m, struct ref_tables *t, uint64_t va, co
 
 	memset(out, 0, sizeof(*out));
 	out->ok = out->r = out->w = out->x = out->u = true;
+	/* Nested tables of a hypervisor that is not in long mode have no entries for physical addresses of more bits. */
+	if (t->nested_amd && t->kind != REF_LONG && va >> 32)
+		return ref_fail(t, a, out, va, t->levels, false, false);
 	for (level = t->levels; ; level--) {
 		if (!ref_fetch(m, t, va, a, level, table, out))
 			return false;

@@ -494,6 +494,44 @@ static void test_nested_refusals(void **state)
 	}
 }
 
+/*
+ * L2 physical addresses above 4 GiB under nested tables that end there: not present, and the tables are not read, where
+ * the same lower bits lead to memory.
+ */
+static void test_nested_beyond(void **state)
+{
+	const struct vmmu_regs l1[] = {
+		{ .cr0 = VMMU_CR0_PG, .cr4 = VMMU_CR4_PSE, .maxphyaddr = 46, .pse36 = true, .amd = true },
+		{ .cr0 = VMMU_CR0_PG, .cr4 = VMMU_CR4_PAE, .efer = VMMU_EFER_NXE, .maxphyaddr = 46, .amd = true },
+	};
+	struct vmmu_guest_fault fault;
+	struct vmmu_mode m;
+	int form, bit;
+
+	(void)state;
+	for (form = 0; form < 2; form++) {
+		const unsigned int bytes = form ? 8 : 4;
+
+		vmmu_mode_init_npt(&m, &l1[form]);
+		assert_int_equal(m.format, form ? VMMU_FORMAT_NPT_PAE : VMMU_FORMAT_NPT32);
+		gmem_reset(&mem);
+		gmem_store(&mem, ROOT, bytes, form ? 0x2001 : 0x2007);
+		gmem_store(&mem, 0x2000, bytes, form ? 0x3007 : 0x9007);
+		gmem_store(&mem, 0x3000, bytes, 0x9007);
+		assert_true(vmmu_translate(NULL, &m, ROOT, NULL, 0x567, &read_access, &fault) == 0x9567);
+		mem.reads = 0;
+		for (bit = 32; bit < 52; bit++) {
+			const vmmu_gpa_t gpa = 1ull << bit | 0x567;
+
+			assert_true(vmmu_translate(NULL, &m, ROOT, NULL, gpa, &write_access, &fault) == VMMU_GPA_INVALID);
+			assert_true(fault.error_code == (VMMU_PF_U | VMMU_PF_W));
+			assert_true(fault.address == gpa && fault.linear == gpa);
+			assert_int_equal(fault.stage, VMMU_STAGE_TABLES);
+		}
+		assert_int_equal(mem.reads, 0);
+	}
+}
+
 static void test_unpaged(void **state)
 {
 	struct vmmu_mode m = { .format = VMMU_FORMAT_NONE };
@@ -560,6 +598,7 @@ int main(void)
 		cmocka_unit_test(test_ept_qualification),
 		cmocka_unit_test(test_nested_requests),
 		cmocka_unit_test(test_nested_refusals),
+		cmocka_unit_test(test_nested_beyond),
 		cmocka_unit_test(test_unpaged),
 		cmocka_unit_test(test_step_changed),
 	};
