@@ -7,6 +7,7 @@
 #include <linux/kvm_host.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/tracepoint-defs.h>
 #include <linux/uaccess.h>
 #include "mmu.h"
 #include "x86.h"
@@ -450,6 +451,32 @@ static inline int vmmu_host_gpte_read_atomic(const struct vmmu_gpte *at, unsigne
 	return ret;
 }
 
+static inline int vmmu_host_gpte_read_run(const struct vmmu_gpte *at, unsigned int bytes, unsigned int count,
+					  uint64_t *values)
+{
+	int ret = VMMU_EFAULT;
+
+	pagefault_disable();
+	if (!user_read_access_begin((const void __user *)at->host, bytes * count))
+		goto enable;
+	for (unsigned int i = 0; i < count; i++) {
+		u32 narrow;
+
+		if (bytes == sizeof(u64)) {
+			unsafe_get_user(values[i], (u64 __user *)at->host + i, end);
+		} else {
+			unsafe_get_user(narrow, (u32 __user *)at->host + i, end);
+			values[i] = narrow;
+		}
+	}
+	ret = VMMU_OK;
+end:
+	user_read_access_end();
+enable:
+	pagefault_enable();
+	return ret;
+}
+
 static inline int vmmu_host_gpte_locate_in(struct vmmu_vm *vm, int space, vmmu_gpa_t gpa, struct vmmu_gpte *at)
 {
 	struct kvm_memory_slot *slot = vmmu_host_slot(vm, space, gpa_to_gfn(gpa));
@@ -510,8 +537,15 @@ static inline void vmmu_host_trace_page(struct vmmu_vm *vm, const struct vmmu_pa
 	vmmu_kvm_trace_page(page, event);
 }
 
+/* Each of these is met several times in a walk: nothing is called while nobody listens. */
+DECLARE_TRACEPOINT(kvm_mmu_pagetable_walk);
+DECLARE_TRACEPOINT(kvm_mmu_paging_element);
+
 static inline void vmmu_host_trace_walk(enum vmmu_walk_event event, uint64_t a, uint64_t b, uint64_t c)
 {
+	if ((event == VMMU_WALK_START && !tracepoint_enabled(kvm_mmu_pagetable_walk)) ||
+	    (event == VMMU_WALK_ELEMENT && !tracepoint_enabled(kvm_mmu_paging_element)))
+		return;
 	vmmu_kvm_trace_walk(event, a, b, c);
 }
 

@@ -65,6 +65,20 @@ static inline int vmmu_host_gpte_read_atomic(const struct vmmu_gpte *at, unsigne
 	return machine_gpte_read(at, bytes, false, value);
 }
 
+static inline int vmmu_host_gpte_read_run(const struct vmmu_gpte *at, unsigned int bytes, unsigned int count,
+					  uint64_t *values)
+{
+	struct vmmu_gpte one = *at;
+
+	for (unsigned int i = 0; i < count; i++) {
+		if (vmmu_host_gpte_read_atomic(&one, bytes, &values[i]))
+			return VMMU_EFAULT;
+		one.host = (char *)one.host + bytes;
+		one.gpa += bytes;
+	}
+	return VMMU_OK;
+}
+
 static inline void vmmu_host_nx_split_count(struct vmmu_vm *vm, int delta)
 {
 	__atomic_fetch_add(&machine_of(vm)->nx_splits, delta, __ATOMIC_RELAXED);

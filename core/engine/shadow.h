@@ -239,6 +239,11 @@ bool vmmu_shadow_child(const struct vmmu_mode *mode, const struct vmmu_page *pag
 /* Read the guest entry behind entry @i. Return: false if it cannot be read now. Context: atomic. */
 bool vmmu_shadow_read_gpte(const struct vmmu_page *page, unsigned int i, uint64_t *gpte);
 
+/*
+ * Read those behind entries @i and the @count - 1 that follow, of a page of level 1, into @gptes. Context and return: as above.
+ */
+bool vmmu_shadow_read_gptes(const struct vmmu_page *page, unsigned int i, unsigned int count, uint64_t *gptes);
+
 /* --- Faults (shadow_fault.c) -------------------------------------------------------------- */
 
 /*

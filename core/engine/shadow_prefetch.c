@@ -13,6 +13,7 @@
 #include "page/index.h"
 #include "page/page.h"
 
+#define WINDOW_MAX 16u
 #define GPTE_A (1ull << 5)
 #define GPTE_D (1ull << 6)
 
@@ -27,14 +28,12 @@ static bool used_before(const struct vmmu_page *page, const struct vmmu_mode *mo
 
 /* Return: false if the memory is not at hand, where that of the next neighbour will hardly be either. */
 static bool prefetch_one(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i,
-			 struct vmmu_flush *debt)
+			 uint64_t gpte, struct vmmu_flush *debt)
 {
 	struct vmmu_shadow_leaf leaf = { .prefetch = true };
-	uint64_t gpte, word;
+	uint64_t word;
 	vmmu_pfn_t pfn;
 
-	if (!vmmu_shadow_read_gpte(page, i, &gpte))
-		return false;
 	word = vmmu_shadow_mirror(mode, page, gpte);
 	if (!word || !used_before(page, mode, gpte, &leaf.may_write))
 		return true;
@@ -56,14 +55,21 @@ static bool prefetch_one(struct vmmu_vcpu *v, const struct vmmu_mode *mode, stru
 void vmmu_shadow_prefetch(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i,
 			  struct vmmu_flush *debt)
 {
-	unsigned int size = v->vm->params.prefetch, start = i & ~(size - 1u);
+	unsigned int size = v->vm->params.prefetch < WINDOW_MAX ? v->vm->params.prefetch : WINDOW_MAX;
+	unsigned int start = i & ~(size - 1u);
+	uint64_t gpte[WINDOW_MAX];
 
 	/* No mark was taken for the neighbours: an invalidation under way may be theirs. */
 	if (!size || page->role.level != VMMU_LEVEL_4K || !shadow_mirrors(page) || vmmu_host_invalidating(v->vm))
 		return;
-	for (unsigned int n = start; n < start + size && !vmmu_pool_is_low(v); n++)
-		if (!pte_load(&page->table[n]) && !prefetch_one(v, mode, page, n, debt))
+	if (!vmmu_shadow_read_gptes(page, start, size, gpte))
+		return;
+	for (unsigned int n = 0; n < size; n++) {
+		if (!gpte[n] || pte_load(&page->table[start + n]))
+			continue;
+		if (vmmu_pool_is_low(v) || !prefetch_one(v, mode, page, start + n, gpte[n], debt))
 			return;
+	}
 }
 
 static void link_one(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i)

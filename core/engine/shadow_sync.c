@@ -21,6 +21,7 @@
 #include "format/spte.h"
 
 #define BATCH 16
+#define RUN 32		/* entries that are compared at a time */
 
 static const struct vmmu_gfmt *format_of(const struct vmmu_page *page)
 {
@@ -56,14 +57,27 @@ bool vmmu_shadow_read_gpte(const struct vmmu_page *page, unsigned int i, uint64_
 	       !vmmu_host_gpte_read_atomic(&at, f->entry_bytes, gpte);
 }
 
-uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte)
+bool vmmu_shadow_read_gptes(const struct vmmu_page *page, unsigned int i, unsigned int count, uint64_t *gptes)
 {
 	const struct vmmu_gfmt *f = format_of(page);
-	int level = page->role.level;
+	struct vmmu_gpte at;
 
+	return !vmmu_host_gpte_locate_in(page->vm, page->role.space,
+					 (page->gfn << VMMU_PAGE_SHIFT) + gfmt_offset(f, guest_index(page, i)), &at) &&
+	       !vmmu_host_gpte_read_run(&at, f->entry_bytes, count, gptes);
+}
+
+VMMU_ALWAYS_INLINE uint64_t mirror(const struct vmmu_gfmt *f, int level, const struct vmmu_mode *mode,
+				   const struct vmmu_page *page, uint64_t gpte)
+{
 	if (!gfmt_is_present(f, gpte) || vmmu_mode_reserved(mode, level, gpte) || !gfmt_is_leaf(mode, level, gpte))
 		return 0;
 	return mirror_word(gfmt_leaf_gfn(f, level, gpte), page->role.access & gfmt_access(f, level, gpte));
+}
+
+uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte)
+{
+	return mirror(format_of(page), page->role.level, mode, page, gpte);
 }
 
 bool vmmu_shadow_child(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte, vmmu_gfn_t *gfn,
@@ -82,18 +96,18 @@ bool vmmu_shadow_child(const struct vmmu_mode *mode, const struct vmmu_page *pag
 }
 
 /*
- * Make the leaf what the guest's entry gives now, as far as that takes something away. Return: false if it has to go: it
- * maps another frame or none, or the guest wants to see A set by the next access.
+ * Make the leaf what @gpte, the guest's entry, gives now, as far as that takes something away. Return: false if it has to go:
+ * it maps another frame or none, or the guest wants to see A set by the next access.
  */
-static bool follow(const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i, uint64_t spte, struct vmmu_flush *debt)
+VMMU_ALWAYS_INLINE bool follow(const struct vmmu_gfmt *f, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i,
+			       uint64_t spte, uint64_t gpte, struct vmmu_flush *debt)
 {
-	const struct vmmu_gfmt *f = format_of(page);
-	uint64_t gpte, word, dirty = gfmt_dirty(f, mode), accessed = gfmt_accessed(f, mode, page->role.level);
+	uint64_t word, dirty = gfmt_dirty(f, mode), accessed = gfmt_accessed(f, mode, VMMU_LEVEL_4K);
 	bool writable = spte_is_writable(spte) || spte_is_mmu_writable(page->vm->fmt, spte);
 
-	if (!vmmu_shadow_read_gpte(page, i, &gpte) || (accessed && !(gpte & accessed)))
+	if (accessed && !(gpte & accessed))
 		return false;
-	word = vmmu_shadow_mirror(mode, page, gpte);
+	word = mirror(f, VMMU_LEVEL_4K, mode, page, gpte);
 	if (!word || word >> 4 != page->s.mirrored[i] >> 4)
 		return false;
 	/* The next write has to set D: it must fault. */
@@ -102,14 +116,44 @@ static bool follow(const struct vmmu_mode *mode, struct vmmu_page *page, unsigne
 	return word == page->s.mirrored[i] || vmmu_shadow_narrow(page, i, word, debt);
 }
 
+/*
+ * Whole tables are compared, whenever a guest that has written them flushes: that is much of what shadow paging costs. So
+ * there is an instance of this for each format, and entries are read as many at a time as are to be compared.
+ */
+VMMU_ALWAYS_INLINE void compare_by(const struct vmmu_gfmt *f, const struct vmmu_mode *mode, struct vmmu_page *page,
+				   struct vmmu_flush *debt)
+{
+	uint64_t spte[RUN], gpte[RUN];
+	unsigned int n;
+
+	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i += n ? n : 1) {
+		bool known;
+
+		for (n = 0; n < RUN && i + n < VMMU_TABLE_ENTRIES; n++) {
+			spte[n] = pte_load(&page->table[i + n]);
+			if (!spte[n])
+				break;
+		}
+		known = n && vmmu_shadow_read_gptes(page, i, n, gpte);
+		for (unsigned int k = 0; k < n; k++)
+			if (!known || !spte_is_present(spte[k]) || !follow(f, mode, page, i + k, spte[k], gpte[k], debt))
+				vmmu_shadow_drop(page, i + k, debt);
+	}
+}
+
+/* Context: the lock of @page, of level 1, is held. */
 static void compare_entries(const struct vmmu_mode *mode, struct vmmu_page *page, struct vmmu_flush *debt)
 {
-	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i++) {
-		uint64_t spte = pte_load(&page->table[i]);
+	const struct vmmu_gfmt *f = format_of(page);
 
-		if (spte && !(spte_is_present(spte) && follow(mode, page, i, spte, debt)))
-			vmmu_shadow_drop(page, i, debt);
-	}
+	if (f == &vmmu_gfmt_pt64)
+		compare_by(&vmmu_gfmt_pt64, mode, page, debt);
+	else if (f == &vmmu_gfmt_ept)
+		compare_by(&vmmu_gfmt_ept, mode, page, debt);
+	else if (f == &vmmu_gfmt_pae)
+		compare_by(&vmmu_gfmt_pae, mode, page, debt);
+	else
+		compare_by(&vmmu_gfmt_pt32, mode, page, debt);
 }
 
 struct sync_batch {

@@ -184,6 +184,11 @@ static inline int vmmu_host_gpte_locate(struct vmmu_vcpu *v, vmmu_gpa_t gpa, str
 static inline int vmmu_host_gpte_read(const struct vmmu_gpte *at, unsigned int bytes, uint64_t *value);
 /* As above where nothing may sleep: VMMU_EFAULT also where the memory is not at hand. Context: atomic. */
 static inline int vmmu_host_gpte_read_atomic(const struct vmmu_gpte *at, unsigned int bytes, uint64_t *value);
+/*
+ * Read @count entries that follow each other in a page, the first of them at @at, each in one access, into @values.
+ * Context: atomic. Return: 0, or VMMU_EFAULT where the memory is not at hand, with nothing of use in @values.
+ */
+static inline int vmmu_host_gpte_read_run(const struct vmmu_gpte *at, unsigned int bytes, unsigned int count, uint64_t *values);
 /* Locate an entry seen through address space @space, for reading. Context: atomic, inside the host's slot read section. */
 static inline int vmmu_host_gpte_locate_in(struct vmmu_vm *vm, int space, vmmu_gpa_t gpa, struct vmmu_gpte *at);
 /*

@@ -281,6 +281,15 @@ static inline int vmmu_host_gpte_read_atomic(const struct vmmu_gpte *at, unsigne
 	return vmmu_host_gpte_read(at, bytes, value);
 }
 
+static inline int vmmu_host_gpte_read_run(const struct vmmu_gpte *at, unsigned int bytes, unsigned int count,
+					  uint64_t *values)
+{
+	(void)bytes;
+	for (unsigned int i = 0; i < count; i++)
+		values[i] = __atomic_load_n((uint64_t *)at->host + i, __ATOMIC_ACQUIRE);
+	return VMMU_OK;
+}
+
 static inline int vmmu_host_gpte_cmpxchg(struct vmmu_vcpu *v, const struct vmmu_gpte *at, unsigned int bytes,
 					 uint64_t old, uint64_t new_value)
 {
