@@ -67,6 +67,8 @@ void vmmu_mode_init_npt(struct vmmu_mode *mode, const struct vmmu_regs *l1)
 {
 	*mode = (struct vmmu_mode) { .user_always = true };
 	mode_set_shape(mode, l1, true);
+	/* No page is a supervisor's access to a user's here, but with SMEP on a fault says that it was a fetch. */
+	mode->smep = l1->cr4 & VMMU_CR4_SMEP;
 	vmmu_rsvd_build_legacy(mode, l1);
 	vmmu_perm_build(mode);
 }

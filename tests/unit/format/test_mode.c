@@ -72,7 +72,8 @@ static void test_format_choice(void **state)
 		assert_int_equal(n.format, want_npt);
 		assert_int_equal(n.root_level, levels);
 		assert_true(n.user_always && n.accessed_dirty);
-		assert_false(n.wp || n.smep || n.smap || n.pke);
+		assert_false(n.wp || n.smap || n.pke);
+		assert_int_equal(n.smep, (i >> 5) & 1);
 		assert_int_equal(n.nx, nxe && levels > 2);
 
 		vmmu_mode_init_legacy(&m, &r);
@@ -118,7 +119,7 @@ static void test_from_zero(void **state)
 		assert_same_mode(&a, &b);
 
 		noisy.cr0 = ~r.cr0;	/* CR0.PG is assumed and CR0.WP has no meaning */
-		noisy.cr4 ^= 1u << 20 | 1u << 21 | 1u << 22;
+		noisy.cr4 ^= 1u << 21 | 1u << 22;
 		memset(&b, 0xa5, sizeof(b));
 		vmmu_mode_init_npt(&a, &r);
 		vmmu_mode_init_npt(&b, &noisy);

@@ -63,7 +63,7 @@ static void random_cpu(struct ref_tables *t, enum ref_kind kind)
 static void random_npt(struct ref_tables *t)
 {
 	t->nested_amd = true;
-	t->wp = t->smep = t->smap = t->pke = false;
+	t->wp = t->smap = t->pke = false;
 }
 
 static void make_mode(struct vmmu_mode *m, const struct ref_tables *t)
