@@ -127,7 +127,7 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 static enum vmmu_fault_result set_mmio(struct shadow_fault *s, struct vmmu_page *page, unsigned int i)
 {
 	struct vmmu_vm *vm = s->v->vm;
-	uint64_t spte = vmmu_spte_make_mmio(vm->fmt, s->f->gfn, s->w->access, s->f->generation);
+	uint64_t spte = vmmu_spte_make_mmio(vm->fmt, s->f->gfn, s->f->access, s->f->generation);
 
 	if (page->table[i] != spte) {
 		if (page->table[i])

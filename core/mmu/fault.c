@@ -201,7 +201,7 @@ static enum vmmu_fault_result fault_shadow(struct vmmu_vcpu *v, struct vmmu_cont
 		break;
 	}
 	f->gfn = w.gfn;
-	f->access = w.access;
+	f->access = w.clean ? w.access & ~VMMU_ACC_W : w.access;
 	f->generation = vmmu_host_generation(v);
 	f->slot = vmmu_host_vcpu_slot(v, f->gfn);
 	f->own_table = vmmu_fault_is_write(f) && hits_own_table(c, f, &w);

@@ -177,6 +177,26 @@ static void test_mmio_for_memory(void **state)
 	end();
 }
 
+/* Rights that the MMIO entry for entry @i of LAST has kept. */
+static unsigned int kept_rights(unsigned int i)
+{
+	return vmmu_spte_mmio_access(m.vm.fmt, vmmu_index_first(&m.vm, LAST)->table[i]);
+}
+
+/* A device is read by an entry whose D is clear: what was found for the read must not do for a write, which sets D. */
+static void test_device_is_read_first(void **state)
+{
+	(void)state;
+	begin_guest(&long_mode);
+	entry(LAST, 3, NOTHING << 12 | (RW & ~D));
+	assert_int_equal(try_access(AT(3), 0), MACHINE_ACCESS_MMIO);
+	assert_int_equal(kept_rights(3), VMMU_ACC_U);
+	entry(LAST, 4, NOTHING << 12 | RW);
+	assert_int_equal(try_access(AT(4), 0), MACHINE_ACCESS_MMIO);
+	assert_int_equal(kept_rights(4), VMMU_ACC_W | VMMU_ACC_U);
+	end();
+}
+
 /* --- Borders of a slot ----------------------------------------------------------------------------- */
 
 static void with_slot(void (*run)(struct vmmu_slot *slot))
@@ -534,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_other_large_page),
 		cmocka_unit_test(test_two_ways_to_a_table),
 		cmocka_unit_test(test_mmio_for_memory),
+		cmocka_unit_test(test_device_is_read_first),
 		cmocka_unit_test(test_large_pages_across_borders),
 		cmocka_unit_test(test_space_maps_table),
 		cmocka_unit_test(test_space_has_table_mapped),
