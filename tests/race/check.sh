@@ -9,5 +9,11 @@ set -u
     "$3" -s "$4" -j 2 || [ $? -eq 1 ] || echo "0 passed, 1 failed, 0 skipped"
 } | awk '
     /^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { passed += $1; failed += $3; skipped += $5; next }
+    /^race: / { schedules = $0; next }
     { print; fflush() }
-    END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped; exit failed > 0 }'
+    END {
+        printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
+        if (schedules)
+            print schedules
+        exit failed > 0
+    }'
