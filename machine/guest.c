@@ -378,7 +378,7 @@ static void enter_npt(struct machine_vcpu *c, const struct machine_nested *n, co
 	describe_legacy(&c->g.tables, c, l1);
 	c->g.tables.root = n->root;
 	c->g.tables.nested_amd = true;
-	c->g.tables.wp = c->g.tables.smep = c->g.tables.smap = false;
+	c->g.tables.wp = c->g.tables.smap = false;
 	c->g.tables.pdpte_in_memory = true;
 	switch_to(c, x, vmmu_role_npt(&x->mode, c->m->config.level, c->space), n->root);
 }
