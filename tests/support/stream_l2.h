@@ -94,12 +94,32 @@ static inline uint64_t l2_addr(struct stream *s, const struct machine_vcpu *c)
 	return guest_fit(s, &own, guest_addr(s));
 }
 
+#define EMULATED_ROUNDS 64
 #define EMULATED_CHECK(condition) \
 	((condition) ? (void)0 : \
 	 machine_bug("%s does not hold: the emulator's access %#llx at %#llx; the tables say %s, stage %d, gfn %#llx, error %#llx, %#x; the core says %#llx, stage %d, error %#llx, %#x", \
 		     #condition, (unsigned long long)pf, (unsigned long long)addr, now.ok ? "yes" : "no", now.stage, \
 		     (unsigned long long)now.gfn, (unsigned long long)now.error, now.qualification, (unsigned long long)gpa, \
 		     fault.stage, (unsigned long long)fault.error_code, fault.ept_qual))
+
+/* Is this what the tables say? */
+static inline bool emulated_fits(const struct machine_vcpu *c, const struct oracle_now *now, uint64_t addr, vmmu_gpa_t gpa,
+				 const struct vmmu_guest_fault *fault)
+{
+	if (now->ok || gpa != VMMU_GPA_INVALID)
+		return now->ok && gpa == (now->gfn << 12 | (addr & 0xfff));
+	if ((int)fault->stage != (int)now->stage)
+		return false;
+	if (now->stage == ORACLE_OWN || !c->g.nested.ept)
+		return (fault->error_code & 0xffffffff) == now->error;
+	return fault->misconfig == now->misconfig && (now->misconfig || fault->ept_qual == now->qualification);
+}
+
+static inline bool same_answer(const struct oracle_now *a, const struct oracle_now *b)
+{
+	return a->ok == b->ok && a->stage == b->stage && a->gfn == b->gfn && a->error == b->error &&
+	       a->misconfig == b->misconfig && a->qualification == b->qualification;
+}
 
 /* What the host's emulator finds, and what it has to find. Nothing else runs meanwhile. */
 static inline void emulated(struct stream *s, struct machine_vcpu *c, uint64_t addr, uint64_t pf, bool implicit)
@@ -108,19 +128,31 @@ static inline void emulated(struct stream *s, struct machine_vcpu *c, uint64_t a
 	const struct oracle_access a = {
 		.write = pf & VMMU_PF_W, .fetch = pf & VMMU_PF_F, .user = pf & VMMU_PF_U, .ac = c->ac, .implicit = implicit,
 	};
-	struct vmmu_guest_fault fault = { .stage = VMMU_STAGE_TABLES };
+	struct vmmu_guest_fault fault;
 	void (*hook)(enum machine_point point) = machine_hook;
-	struct oracle_now now;
+	struct oracle_now now, after;
+	unsigned int rounds = 0;
 	vmmu_gpa_t gpa;
+	bool fits;
 
 	machine_hook = NULL;
-	machine_slots_read_lock(&s->m);
-	now = oracle_walk(s->m.oracle, t, addr, &a);
 	pf |= implicit ? VMMU_PF_IMPLICIT : 0;
-	gpa = c->g.in_l2 ? machine_guest_l2_translate(c, addr, pf, &fault) :
-			   vmmu_translate(&c->v, &c->v.l1.mode, c->v.l1.pgd, c->g.regs.pdpte, addr,
-					  &(struct vmmu_access){ .pf = pf, .ac = c->ac }, &fault);
-	machine_slots_read_unlock(&s->m);
+	/*
+	 * A table can be one of the other stage, too, and the flags that the walk sets in it as it goes make it say something
+	 * else to the rest of the walk. Then it is made again: what is set stays set, so that comes to an end.
+	 */
+	do {
+		fault = (struct vmmu_guest_fault){ .stage = VMMU_STAGE_TABLES };
+		machine_slots_read_lock(&s->m);
+		now = oracle_walk(s->m.oracle, t, addr, &a);
+		gpa = c->g.in_l2 ? machine_guest_l2_translate(c, addr, pf, &fault) :
+				   vmmu_translate(&c->v, &c->v.l1.mode, c->v.l1.pgd, c->g.regs.pdpte, addr,
+						  &(struct vmmu_access){ .pf = pf, .ac = c->ac }, &fault);
+		after = oracle_walk(s->m.oracle, t, addr, &a);
+		machine_slots_read_unlock(&s->m);
+		fits = emulated_fits(c, &now, addr, gpa, &fault);
+	} while (!fits && !(gpa == VMMU_GPA_INVALID && (fault.race || fault.log_full)) && !same_answer(&now, &after) &&
+		 ++rounds < EMULATED_ROUNDS);
 	machine_hook = hook;
 	/* Flags cannot be set while memory is on the move: the instruction is tried again. */
 	if (gpa == VMMU_GPA_INVALID && fault.race)
@@ -130,17 +162,8 @@ static inline void emulated(struct stream *s, struct machine_vcpu *c, uint64_t a
 		c->g.l1_logged = 0;
 		return;
 	}
-	EMULATED_CHECK(now.ok == (gpa != VMMU_GPA_INVALID));
-	if (now.ok) {
-		EMULATED_CHECK(gpa == (now.gfn << 12 | (addr & 0xfff)));
-		s->came_through++;
-		return;
-	}
-	EMULATED_CHECK((int)fault.stage == (int)now.stage);
-	if (now.stage == ORACLE_OWN || !c->g.nested.ept)
-		EMULATED_CHECK((fault.error_code & 0xffffffff) == now.error);
-	else
-		EMULATED_CHECK(fault.misconfig == now.misconfig && (now.misconfig || fault.ept_qual == now.qualification));
+	EMULATED_CHECK(fits);
+	s->came_through += now.ok;
 }
 
 static inline void stream_guest_emulated(struct stream *s)
