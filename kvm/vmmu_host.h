@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 #include <linux/tracepoint-defs.h>
 #include <linux/uaccess.h>
+#include <vmmu/memory.h>
 #include "mmu.h"
 #include "x86.h"
 #include "drop_in.h"
@@ -436,8 +437,10 @@ static inline int vmmu_host_gpte_cmpxchg(struct vmmu_vcpu *v, const struct vmmu_
 
 		ret = __try_cmpxchg_user((u32 __user *)at->host, &narrow, (u32)new_value, fault32);
 	}
-	if (!ret)
+	if (!ret) {
 		kvm_vcpu_mark_page_dirty(vmmu_to_vcpu(v), gpa_to_gfn(at->gpa));
+		vmmu_guest_flags_set(v, at->gpa, bytes, old ^ new_value);
+	}
 	return ret < 0 ? VMMU_EFAULT : ret ? VMMU_EAGAIN : VMMU_OK;
 }
 

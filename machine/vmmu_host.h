@@ -222,8 +222,13 @@ static inline int vmmu_host_gpte_read(const struct vmmu_gpte *at, unsigned int b
 static inline int vmmu_host_gpte_cmpxchg(struct vmmu_vcpu *v, const struct vmmu_gpte *at, unsigned int bytes,
 					 uint64_t old, uint64_t new_value)
 {
+	int status;
+
 	machine_guest_entry_changes(machine_vcpu_of(v), old, new_value);
-	return machine_gpte_cmpxchg(machine_of(v->vm), machine_vcpu_of(v)->space, at, bytes, old, new_value);
+	status = machine_gpte_cmpxchg(machine_of(v->vm), machine_vcpu_of(v)->space, at, bytes, old, new_value);
+	if (!status)
+		vmmu_guest_flags_set(v, at->gpa, bytes, old ^ new_value);
+	return status;
 }
 
 static inline vmmu_gpa_t vmmu_host_translate_nested(struct vmmu_vcpu *v, vmmu_gpa_t gpa, uint64_t pf,

@@ -6,6 +6,7 @@
 #include "base/count.h"
 #include "base/lock.h"
 #include "engine/shadow.h"
+#include "format/guest_ept.h"
 #include "page/index.h"
 
 static void sync_root(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_root *root)
@@ -92,6 +93,13 @@ void vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes)
 	vm_lock_shared(vm);
 	vmmu_shadow_written(vm, gpa, bytes);
 	vm_unlock_shared(vm);
+}
+
+void vmmu_guest_flags_set(struct vmmu_vcpu *v, vmmu_gpa_t gpa, unsigned int bytes, uint64_t flags)
+{
+	/* In all other formats they stand where they do in the entry that was walked: nothing else changes for who mirrors it. */
+	if (v->current_context->mode.format == VMMU_FORMAT_EPT && (flags & ~(vmmu_gfmt_ept.accessed | vmmu_gfmt_ept.dirty)))
+		vmmu_guest_written(v->vm, gpa, bytes);
 }
 
 bool vmmu_unprotect(struct vmmu_vm *vm, vmmu_gfn_t gfn)

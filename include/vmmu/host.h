@@ -192,7 +192,8 @@ static inline int vmmu_host_gpte_read_run(const struct vmmu_gpte *at, unsigned i
 /* Locate an entry seen through address space @space, for reading. Context: atomic, inside the host's slot read section. */
 static inline int vmmu_host_gpte_locate_in(struct vmmu_vm *vm, int space, vmmu_gpa_t gpa, struct vmmu_gpte *at);
 /*
- * Replace it by @new if it still is @old, in one access, and report the write to the dirty log. Context: may sleep.
+ * Replace it by @new if it still is @old, in one access, report the write to the dirty log, and the flags that were set by
+ * vmmu_guest_flags_set(). Context: may sleep.
  * Return: 0, VMMU_EAGAIN if it changed, VMMU_EFAULT if it cannot be written.
  */
 static inline int vmmu_host_gpte_cmpxchg(struct vmmu_vcpu *v, const struct vmmu_gpte *at, unsigned int bytes, uint64_t old, uint64_t new_value);

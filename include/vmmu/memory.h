@@ -100,6 +100,11 @@ void vmmu_nx_recover(struct vmmu_vm *vm, uint64_t count);
 uint64_t vmmu_shrink(struct vmmu_vm *vm, uint64_t most);
 /* The guest wrote @bytes at @gpa by an instruction the host carried out, and they are there. Context: takes vm (shared). */
 void vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes);
+/*
+ * The host's vmmu_host_gpte_cmpxchg() has set @flags in the entry of @bytes at @gpa: for pages that mirror the entry in a format
+ * in which these are no A and D flags, that is a write. Context: as above; the vCPU's own thread.
+ */
+void vmmu_guest_flags_set(struct vmmu_vcpu *v, vmmu_gpa_t gpa, unsigned int bytes, uint64_t flags);
 /* Let go of the guest tables in frame @gfn, so that it can be written. Context: takes vm (shared). Return: were there any? */
 bool vmmu_unprotect(struct vmmu_vm *vm, vmmu_gfn_t gfn);
 
