@@ -137,8 +137,11 @@ struct vmmu_page *vmmu_shadow_get(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmm
  * Return: NULL if there is none and nothing to make it of.
  */
 struct vmmu_page *vmmu_shadow_get_direct(struct vmmu_vm *vm, vmmu_gfn_t gfn, union vmmu_role role, struct vmmu_page **spare);
-/* Take @page out of everything. A root that is in use stays readable until its contexts drop it. Context: vm any, rcu, no page's lock. */
-void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt);
+/*
+ * Take @page out of everything. A root that is in use stays readable until its contexts drop it. Context: vm any, rcu, no page's
+ * lock. Return: false if another is at it, who may not have got to its entries yet.
+ */
+bool vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt);
 /* All pages there are go on the list of those to be zapped; which of them is the next, NULL: none is left. Context: vm excl. */
 void vmmu_shadow_condemn_all(struct vmmu_vm *vm);
 struct vmmu_page *vmmu_shadow_condemned(struct vmmu_vm *vm);

@@ -4,8 +4,9 @@
  *
  * Made: put into the index, then tracked and flushed, then usable: an entry made from here on comes from a guest entry
  * that no untracked write can change.
- * Zapped: marked invalid under its parents' lock, so that no link is added; the links are cleared; it leaves the index; its
- * entries are dropped; it is freed, after the flush and a grace period, with the last reference of a context.
+ * Zapped: marked invalid under its parents' lock, so that no link is added; the links are cleared; its entries are dropped; it
+ * leaves the index, in which writes to the table found it until now, for as long as a CPU could use it; it is freed, after the
+ * flush and a grace period, with the last reference of a context.
  */
 #include "engine/shadow.h"
 #include "base/count.h"
@@ -137,7 +138,7 @@ static void drop_entries(struct vmmu_page *page, struct vmmu_flush *debt)
 	page_unlock(page);
 }
 
-void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
+bool vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
 {
 	struct vmmu_vm *vm = page->vm;
 	bool first;
@@ -147,9 +148,7 @@ void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
 	flag_store(&page->invalid, true);
 	parents_unlock(page);
 	if (!first)
-		return;
-	if (!page->s.own)
-		vmmu_index_remove(vm, page);
+		return false;
 	lists_lock(vm);
 	dlist_del(&page->s.all);
 	lists_unlock(vm);
@@ -158,6 +157,8 @@ void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
 	vmmu_nx_split_forget(page);
 	unlink_parents(page, debt);
 	drop_entries(page, debt);
+	if (!page->s.own)
+		vmmu_index_remove(vm, page);
 	if (shadow_mirrors(page))
 		vmmu_shadow_count_huge(page, -1);
 	count_vm(vm, VMMU_C_SHADOWS_NOW, -1ull);
@@ -168,6 +169,7 @@ void vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
 		vmmu_host_kick_obsolete_roots(vm);
 	flush_add(debt, page->gfn, page->role.level);
 	flush_add_dead(debt, page);
+	return true;
 }
 
 /* Does a context need @page to run at all? */

@@ -54,17 +54,23 @@ static void drop_guest_entry(struct vmmu_page *page, unsigned int g, struct vmmu
 			vmmu_shadow_drop(page, i, debt);
 }
 
+/* Return: false if another is letting go of @page. */
+static bool let_go(struct vmmu_page *page, struct vmmu_flush *debt)
+{
+	vmmu_host_trace_page(page->vm, page, VMMU_PAGE_FLOODED);
+	if (!vmmu_shadow_zap(page, debt))
+		return false;
+	count_vm(page->vm, VMMU_C_SHADOWS_FLOODED, 1);
+	return true;
+}
+
 static void page_written(struct vmmu_page *page, unsigned int offset, unsigned int bytes, struct vmmu_flush *debt)
 {
 	unsigned int size = entry_bytes(page);
 
 	vmmu_host_trace_page(page->vm, page, VMMU_PAGE_WRITTEN);
-	if (is_odd_write(page, offset, bytes) || is_flooded(page)) {
-		vmmu_host_trace_page(page->vm, page, VMMU_PAGE_FLOODED);
-		vmmu_shadow_zap(page, debt);
-		count_vm(page->vm, VMMU_C_SHADOWS_FLOODED, 1);
+	if ((is_odd_write(page, offset, bytes) || is_flooded(page)) && let_go(page, debt))
 		return;
-	}
 	page_lock(page);
 	for (unsigned int g = offset / size; g <= (offset + bytes - 1) / size; g++)
 		drop_guest_entry(page, g, debt);

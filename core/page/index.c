@@ -47,10 +47,10 @@ void vmmu_index_destroy(struct vmmu_vm *vm)
 	vm->index = NULL;
 }
 
-/* The first valid page from @page on that mirrors @gfn. */
-static struct vmmu_page *chain_valid(struct vmmu_page *page, vmmu_gfn_t gfn)
+/* The first page from @page on that mirrors @gfn; direct pages are found by their first frame, too, but mirror nothing. */
+static struct vmmu_page *chain_mirror(struct vmmu_page *page, vmmu_gfn_t gfn)
 {
-	while (page && (page->gfn != gfn || flag_load(&page->invalid)))
+	while (page && (page->gfn != gfn || vmmu_role_is_direct(page->role)))
 		page = chain_next(page);
 	return page;
 }
@@ -58,28 +58,20 @@ static struct vmmu_page *chain_valid(struct vmmu_page *page, vmmu_gfn_t gfn)
 struct vmmu_page *vmmu_index_first(struct vmmu_vm *vm, vmmu_gfn_t gfn)
 {
 	struct vmmu_index *index = __atomic_load_n(&vm->index, __ATOMIC_ACQUIRE);
-	struct vmmu_page *page = index ? chain_valid(bucket_head(bucket_of(index, gfn)), gfn) : NULL;
 
-	/* Direct pages are found by their first frame, too, but mirror nothing. */
-	return page && vmmu_role_is_direct(page->role) ? vmmu_index_next(page) : page;
+	return index ? chain_mirror(bucket_head(bucket_of(index, gfn)), gfn) : NULL;
 }
 
 struct vmmu_page *vmmu_index_next(struct vmmu_page *page)
 {
-	vmmu_gfn_t gfn = page->gfn;
-
-	do
-		page = chain_valid(chain_next(page), gfn);
-	while (page && vmmu_role_is_direct(page->role));
-	return page;
+	return chain_mirror(chain_next(page), page->gfn);
 }
 
 static struct vmmu_page *chain_find(struct vmmu_page *page, vmmu_gfn_t gfn, union vmmu_role role)
 {
-	for (page = chain_valid(page, gfn); page; page = chain_valid(chain_next(page), gfn))
-		if (vmmu_role_equal(page->role, role))
-			return page;
-	return NULL;
+	while (page && (page->gfn != gfn || !vmmu_role_equal(page->role, role) || flag_load(&page->invalid)))
+		page = chain_next(page);
+	return page;
 }
 
 struct vmmu_page *vmmu_index_find(struct vmmu_vm *vm, vmmu_gfn_t gfn, union vmmu_role role)

@@ -19,7 +19,10 @@ struct vmmu_page *vmmu_index_insert(struct vmmu_vm *vm, struct vmmu_page *page);
 /* Take @page out, which is invalid already; a walker that stands on it still gets on. Context: any. */
 void vmmu_index_remove(struct vmmu_vm *vm, struct vmmu_page *page);
 
-/* The pages that mirror @gfn, valid ones only, one after the other. Context: rcu. */
+/*
+ * The pages that mirror @gfn, one after the other: also those on their way out, by whose entries a CPU may still get to what the
+ * guest's table gave. Context: rcu.
+ */
 struct vmmu_page *vmmu_index_first(struct vmmu_vm *vm, vmmu_gfn_t gfn);
 struct vmmu_page *vmmu_index_next(struct vmmu_page *page);
 

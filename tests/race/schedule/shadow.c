@@ -94,6 +94,7 @@ static void remap1_invlpg(void) { remap1(); invlpg(1, AT(3)); read1(); }
 static void remap1_twice(void) { remap1(); flush(1); store(1, IN(LAST, 3), DATA << 12 | RW); }
 static void relink1(void) { store(1, IN(MIDDLE, 0), LAST2 << 12 | RW); }
 static void relink1_flush(void) { relink1(); flush(1); read1(); }
+static void relink1_invlpg(void) { relink1(); invlpg(1, AT(3)); read1(); }
 static void unlink1(void) { store(1, IN(MIDDLE, 0), 0); }
 static void link_beside1(void) { store(1, IN(MIDDLE, 2), LAST << 12 | RW); access(1, AT2(3), 0); }
 static void relink_upper1(void) { store(1, IN(ROOT, 0), UPPER2 << 12 | RW); }
@@ -443,6 +444,8 @@ static const struct scene all[] = {
 	SCENE("shadow: evict, first fault", window, evict_all, read0),
 	SCENE("shadow: evict, sync", unsync_remapped, evict_all, flush_read0),
 	SCENE("shadow: evict, write", written, evict_all, remap1_flush),
+	SCENE("shadow: zap, write of an upper table, flush", written, unprotect_middle, relink1_flush),
+	SCENE("shadow: zap, write of an upper table, flush of the address", written, unprotect_middle, relink1_invlpg),
 	SCENE("shadow: evict, process switch", two_processes, evict_all, to_and_fro0),
 	SCENE("shadow: zap of the last table, fault", written, unprotect_last, write0_near),
 	SCENE("shadow: zap of the last table and move, first write", seen, unprotect_last_and_move, write0),
