@@ -252,7 +252,11 @@ VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk(const struct vmmu_gfmt *f, const
 {
 	enum vmmu_gwalk_result result;
 
-	*w = (struct vmmu_gwalk) { .root_level = in->mode->root_level };
+	/* Not the steps, which are most of it: those that a walk reaches it fills. */
+	w->gfn = w->ngfn = 0;
+	w->level = w->root_level = in->mode->root_level;
+	w->access = w->pkey = w->races = 0;
+	w->clean = false;
 	for (;;) {
 		result = gwalk_pass(f, in, w);
 		if (result != VMMU_GWALK_RETRY || w->races == VMMU_GWALK_RACES_MAX)
