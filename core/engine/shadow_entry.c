@@ -156,11 +156,8 @@ static void limit_leaves(struct vmmu_vm *vm, vmmu_entry_set *set, const struct v
 
 	if (!vmmu_entry_set_needs_node(set) || vmmu_entry_set_count(set) < LEAVES_OF_A_FRAME)
 		return;
-	skip = (unsigned int)(counter_read(&leaf_count_of(vm, at->entry)->set) % LEAVES_OF_A_FRAME);
-	victim.entry = vmmu_entry_set_first(set, &it);
-	while (skip--)
-		victim.entry = vmmu_entry_set_next(&it);
-	vmmu_entry_set_remove(set, victim.entry);
+	victim.entry = vmmu_entry_set_take(set, (unsigned int)counter_read(&leaf_count_of(vm, at->entry)->set) %
+					   LEAVES_OF_A_FRAME);
 	/* As where the host drops it: without its page's lock. */
 	old = pte_swap(victim.entry, 0);
 	vmmu_change_account(&victim, old, 0);

@@ -82,6 +82,20 @@ bool vmmu_entry_set_remove(vmmu_entry_set *set, uint64_t *entry)
 	return false;
 }
 
+uint64_t *vmmu_entry_set_take(vmmu_entry_set *set, unsigned int n)
+{
+	struct vmmu_entry_node *node = set_nodes(set);
+	uint64_t *entry;
+
+	while (n >= node->used) {
+		n -= (unsigned int)node->used;
+		node = node->next;
+	}
+	entry = node->entry[n];
+	fill_hole(set, node, n);
+	return entry;
+}
+
 uint64_t *vmmu_entry_set_pop(vmmu_entry_set *set)
 {
 	struct vmmu_entry_node *head = set_nodes(set);

@@ -28,6 +28,8 @@ static inline bool entry_set_is_empty(const vmmu_entry_set *set)
 void vmmu_entry_set_add(vmmu_entry_set *set, uint64_t *entry, struct vmmu_entry_node **spare);
 /* Take @entry out. Return: was it a member? Context: the set's lock. */
 bool vmmu_entry_set_remove(vmmu_entry_set *set, uint64_t *entry);
+/* Take the @n-th member out, from 0; there are more, and more than one. Return: the entry. Context: the set's lock. */
+uint64_t *vmmu_entry_set_take(vmmu_entry_set *set, unsigned int n);
 /* Take any member out. Return: the entry, NULL from an empty set. Context: the set's lock. */
 uint64_t *vmmu_entry_set_pop(vmmu_entry_set *set);
 unsigned int vmmu_entry_set_count(const vmmu_entry_set *set);
