@@ -20,6 +20,7 @@
 #include <vmmu/vm.h>
 #include <vmmu/walk.h>
 #include "engine/flush.h"
+#include "engine/mirror.h"
 #include "format/spte.h"
 #include "page/entry_set.h"
 #include "page/page.h"
@@ -44,37 +45,23 @@ static inline struct vmmu_page *entry_child(const struct vmmu_page *page, uint64
 	return vmmu_host_table_page(vmmu_host_table_at(spte_address(page->vm->fmt, spte)));
 }
 
-/* What a leaf's guest entry gives: its first frame and rights. */
-static inline uint64_t mirror_word(vmmu_gfn_t gfn, unsigned int access)
-{
-	return gfn << 4 | access;
-}
-
-/* First frame that leaf @i of @page maps. */
-static inline vmmu_gfn_t leaf_gfn(const struct vmmu_page *page, unsigned int i)
-{
-	if (!page->s.mirrored)
-		return page->gfn + i * vmmu_level_frames(page->role.level);
-	return page->s.mirrored[i] >> 4;
-}
-
 /* Entry @i becomes absent, with all that follows. Context: locked, rcu. */
 void vmmu_shadow_drop(struct vmmu_page *page, unsigned int i, struct vmmu_flush *debt);
 
 /*
- * The guest's entry behind leaf @i gives @word now (mirror_word()), the same frame as before: take from the leaf what it
- * gives no more. Rights that are new are left to a fault. Return: false, and nothing changed, if the leaf had better be
- * dropped. Context: page's lock.
+ * The guest's entry behind leaf @i gives @access now, to the same frame as before: take from the leaf what it gives no more.
+ * Rights that are new are left to a fault. Return: false, and nothing changed, if the leaf had better be dropped. Context:
+ * page's lock.
  */
-VMMU_MUST_CHECK bool vmmu_shadow_narrow(struct vmmu_page *page, unsigned int i, uint64_t word, struct vmmu_flush *debt);
+VMMU_MUST_CHECK bool vmmu_shadow_narrow(struct vmmu_page *page, unsigned int i, unsigned int access, struct vmmu_flush *debt);
 
 /* A leaf to be set. */
 struct vmmu_shadow_leaf {
 	struct vmmu_slot *slot;
 	vmmu_gfn_t gfn;			/* first frame */
 	vmmu_pfn_t pfn;			/* first frame */
-	unsigned int access;		/* rights the guest gives */
-	unsigned int real_access;	/* rights to install: differs while CR0.WP is clear */
+	uint64_t gpte;			/* the guest's entry, where the page mirrors one */
+	unsigned int access;		/* rights to install: not those the guest gives while CR0.WP is clear */
 	bool host_writable;
 	bool write;			/* the access is a write: W and D now */
 	bool may_write;			/* W may be set ahead of a write: the guest's D is set */
@@ -234,18 +221,6 @@ void vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, str
  * shared, not rcu.
  */
 void vmmu_shadow_sync_root(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *root);
-/* Rights and frame that guest entry @gpte of a @level table in @mode gives a leaf, as a mirror word; 0 if it gives none. */
-uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte);
-/* Key of the page below @page that guest entry @gpte leads to. Return: false if to none, or if the CPU has yet to set its A. */
-bool vmmu_shadow_child(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte, vmmu_gfn_t *gfn,
-		       union vmmu_role *role);
-/* Read the guest entry behind entry @i. Return: false if it cannot be read now. Context: atomic. */
-bool vmmu_shadow_read_gpte(const struct vmmu_page *page, unsigned int i, uint64_t *gpte);
-
-/*
- * Read those behind entries @i and the @count - 1 that follow, of a page of level 1, into @gptes. Context and return: as above.
- */
-bool vmmu_shadow_read_gptes(const struct vmmu_page *page, unsigned int i, unsigned int count, uint64_t *gptes);
 
 /* --- Faults (shadow_fault.c) -------------------------------------------------------------- */
 
@@ -278,7 +253,6 @@ void vmmu_shadow_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes)
 bool vmmu_shadow_unprotect(struct vmmu_vm *vm, vmmu_gfn_t gfn);
 /* Entry for @addr below @root goes, if it comes from an unsync table. Context: vm shared, not rcu. */
 void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, struct vmmu_page *root, uint64_t addr);
-
 /* --- Memory of a slot, by reverse map (shadow_slot.c) -------------------------------------- */
 
 /* What is done to each leaf at @entry. Return: its new value; 0 to drop it. */

@@ -75,11 +75,12 @@ void vmmu_shadow_drop(struct vmmu_page *page, unsigned int i, struct vmmu_flush 
 		pte_swap(&page->table[i], 0);
 }
 
-bool vmmu_shadow_narrow(struct vmmu_page *page, unsigned int i, uint64_t word, struct vmmu_flush *debt)
+bool vmmu_shadow_narrow(struct vmmu_page *page, unsigned int i, unsigned int access, struct vmmu_flush *debt)
 {
 	struct vmmu_vm *vm = page->vm;
-	struct vmmu_place at = place_of(page, i, word >> 4);
-	uint64_t old = pte_load(at.entry), value, lost = page->s.mirrored[i] & ~word;
+	struct vmmu_place at = place_of(page, i, leaf_gfn(page, i));
+	unsigned int lost = mirror_access(mirror_format(page), page, page->s.mirrored[i]) & ~access;
+	uint64_t old = pte_load(at.entry), value;
 
 	/* While CR0.WP is clear a leaf may have other rights than the guest's entry gives. */
 	if ((lost & VMMU_ACC_R) || (!page->role.wp && !vmmu_format_is_nested_tdp((enum vmmu_format)page->role.format)))
@@ -87,9 +88,8 @@ bool vmmu_shadow_narrow(struct vmmu_page *page, unsigned int i, uint64_t word, s
 	do {
 		if (!spte_is_leaf(old, at.level) || spte_is_access_tracked(vm->fmt, old))
 			return false;
-		value = vmmu_spte_narrowed(vm->fmt, old, (unsigned int)word & VMMU_ACC_ALL);
+		value = vmmu_spte_narrowed(vm->fmt, old, access);
 	} while (value != old && !pte_try_cas(at.entry, &old, value));
-	page->s.mirrored[i] = word;
 	if (value == old)
 		return true;
 	vmmu_change_account(&at, old, value);
@@ -107,7 +107,7 @@ static uint64_t leaf_value(struct vmmu_vcpu *v, const struct vmmu_page *page, co
 	struct vmmu_leaf value = {
 		.pfn = leaf->pfn,
 		.level = page->role.level,
-		.access = (uint8_t)leaf->real_access,
+		.access = (uint8_t)leaf->access,
 		.host_writable = leaf->host_writable,
 		.write_now = leaf->write || (leaf->may_write && !(logs && by_fault)),
 		.tracked = tracked || !(leaf->write || leaf->may_write),
@@ -150,8 +150,6 @@ static enum vmmu_leaf_result leaf_result(const struct vmmu_shadow_leaf *leaf, ui
 static void limit_leaves(struct vmmu_vm *vm, vmmu_entry_set *set, const struct vmmu_place *at, struct vmmu_flush *debt)
 {
 	struct vmmu_place victim = *at;
-	struct entry_set_iter it;
-	unsigned int skip;
 	uint64_t old;
 
 	if (!vmmu_entry_set_needs_node(set) || vmmu_entry_set_count(set) < LEAVES_OF_A_FRAME)
@@ -204,7 +202,7 @@ enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page
 	if (!v->pool.node[v->pool.nodes - 1])
 		v->pool.nodes--;
 	if (page->s.mirrored)
-		page->s.mirrored[i] = mirror_word(leaf->gfn, leaf->access);
+		page->s.mirrored[i] = mirror_word(mirror_format(page), leaf->gfn, leaf->gpte);
 	vmmu_change_account(&at, old, value);
 	if (vmmu_change_loses_right(fmt, old, value, level))
 		flush_add(debt, leaf->gfn, level);

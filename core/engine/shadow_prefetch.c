@@ -30,15 +30,15 @@ static bool used_before(const struct vmmu_page *page, const struct vmmu_mode *mo
 static bool prefetch_one(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i,
 			 uint64_t gpte, struct vmmu_flush *debt)
 {
-	struct vmmu_shadow_leaf leaf = { .prefetch = true };
+	struct vmmu_shadow_leaf leaf = { .gpte = gpte, .prefetch = true };
 	uint64_t word;
 	vmmu_pfn_t pfn;
 
-	word = vmmu_shadow_mirror(mode, page, gpte);
+	word = vmmu_mirror_word(mode, page, gpte);
 	if (!word || !used_before(page, mode, gpte, &leaf.may_write))
 		return true;
-	leaf.gfn = word >> 4;
-	leaf.access = leaf.real_access = word & VMMU_ACC_ALL;
+	leaf.gfn = mirror_gfn(word);
+	leaf.access = mirror_access(mirror_format(page), page, word);
 	leaf.slot = vmmu_host_vcpu_slot(v, leaf.gfn);
 	if (!leaf.slot || vmmu_host_slot_logs_dirty(leaf.slot))
 		return true;
@@ -62,7 +62,7 @@ void vmmu_shadow_prefetch(struct vmmu_vcpu *v, const struct vmmu_mode *mode, str
 	/* No mark was taken for the neighbours: an invalidation under way may be theirs. */
 	if (!size || page->role.level != VMMU_LEVEL_4K || !shadow_mirrors(page) || vmmu_host_invalidating(v->vm))
 		return;
-	if (!vmmu_shadow_read_gptes(page, start, size, gpte))
+	if (!vmmu_mirror_read_run(page, start, size, gpte))
 		return;
 	for (unsigned int n = 0; n < size; n++) {
 		if (!gpte[n] || pte_load(&page->table[start + n]))
@@ -79,7 +79,7 @@ static void link_one(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct v
 	union vmmu_role role;
 	vmmu_gfn_t gfn;
 
-	if (!vmmu_shadow_read_gpte(page, i, &gpte) || !vmmu_shadow_child(mode, page, gpte, &gfn, &role))
+	if (!vmmu_mirror_read(page, i, &gpte) || !vmmu_mirror_child(mode, page, gpte, &gfn, &role))
 		return;
 	child = vmmu_index_find(v->vm, gfn, role);
 	if (!child)
@@ -88,7 +88,7 @@ static void link_one(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct v
 	flushes = shadow_flushes(v->vm);
 	vmmu_shadow_sync_page(v->vm, mode, child);
 	page_lock(page);
-	if (!page->invalid && !page->table[i] && vmmu_shadow_read_gpte(page, i, &again) && again == gpte &&
+	if (!page->invalid && !page->table[i] && vmmu_mirror_read(page, i, &again) && again == gpte &&
 	    vmmu_shadow_link(v, page, i, child, flushes))
 		count_vcpu(v, VMMU_C_PREFETCHED);
 	page_unlock(page);

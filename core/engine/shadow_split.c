@@ -47,7 +47,7 @@ static bool find_role(struct split_leaf *leaf)
 	unsigned int access = page->role.access;
 
 	if (page->s.mirrored) {
-		access = page->s.mirrored[leaf->i] & VMMU_ACC_ALL;
+		access = mirror_access(mirror_format(page), page, page->s.mirrored[leaf->i]);
 		if (may_write && !(access & VMMU_ACC_W))
 			return false;
 		if (!may_write)

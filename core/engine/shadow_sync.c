@@ -14,106 +14,54 @@
 #include "base/count.h"
 #include "base/lock.h"
 #include "engine/change.h"
-#include "format/guest_ept.h"
-#include "format/guest_pae.h"
-#include "format/guest_pt32.h"
-#include "format/guest_pt64.h"
 #include "format/spte.h"
 
 #define BATCH 16
-#define RUN 32		/* entries that are compared at a time */
-
-static const struct vmmu_gfmt *format_of(const struct vmmu_page *page)
-{
-	switch (page->role.format) {
-	case VMMU_FORMAT_PT32:
-	case VMMU_FORMAT_NPT32:
-		return &vmmu_gfmt_pt32;
-	case VMMU_FORMAT_PAE:
-	case VMMU_FORMAT_NPT_PAE:
-		return &vmmu_gfmt_pae;
-	case VMMU_FORMAT_EPT:
-		return &vmmu_gfmt_ept;
-	default:
-		return &vmmu_gfmt_pt64;
-	}
-}
-
-/* Index of the guest's entry behind entry @i: a 1024-entry table is mirrored by two pages, or, at level 2, by four. */
-static unsigned int guest_index(const struct vmmu_page *page, unsigned int i)
-{
-	if (format_of(page)->entry_bytes == 8)
-		return i;
-	return page->role.level == VMMU_LEVEL_4K ? page->role.quadrant * 512u + i : page->role.quadrant * 256u + i / 2;
-}
-
-bool vmmu_shadow_read_gpte(const struct vmmu_page *page, unsigned int i, uint64_t *gpte)
-{
-	const struct vmmu_gfmt *f = format_of(page);
-	struct vmmu_gpte at;
-
-	return !vmmu_host_gpte_locate_in(page->vm, page->role.space,
-					 (page->gfn << VMMU_PAGE_SHIFT) + gfmt_offset(f, guest_index(page, i)), &at) &&
-	       !vmmu_host_gpte_read_atomic(&at, f->entry_bytes, gpte);
-}
-
-bool vmmu_shadow_read_gptes(const struct vmmu_page *page, unsigned int i, unsigned int count, uint64_t *gptes)
-{
-	const struct vmmu_gfmt *f = format_of(page);
-	struct vmmu_gpte at;
-
-	return !vmmu_host_gpte_locate_in(page->vm, page->role.space,
-					 (page->gfn << VMMU_PAGE_SHIFT) + gfmt_offset(f, guest_index(page, i)), &at) &&
-	       !vmmu_host_gpte_read_run(&at, f->entry_bytes, count, gptes);
-}
-
-VMMU_ALWAYS_INLINE uint64_t mirror(const struct vmmu_gfmt *f, int level, const struct vmmu_mode *mode,
-				   const struct vmmu_page *page, uint64_t gpte)
-{
-	if (!gfmt_is_present(f, gpte) || vmmu_mode_reserved(mode, level, gpte) || !gfmt_is_leaf(mode, level, gpte))
-		return 0;
-	return mirror_word(gfmt_leaf_gfn(f, level, gpte), page->role.access & gfmt_access(f, level, gpte));
-}
-
-uint64_t vmmu_shadow_mirror(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte)
-{
-	return mirror(format_of(page), page->role.level, mode, page, gpte);
-}
-
-bool vmmu_shadow_child(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte, vmmu_gfn_t *gfn,
-		       union vmmu_role *role)
-{
-	const struct vmmu_gfmt *f = format_of(page);
-	int level = page->role.level;
-
-	/* A 1024-entry table is mirrored by several pages. */
-	if (f->entry_bytes != 8 || !gfmt_is_present(f, gpte) || vmmu_mode_reserved(mode, level, gpte) ||
-	    gfmt_is_leaf(mode, level, gpte) || (gpte & gfmt_accessed(f, mode, level)) != gfmt_accessed(f, mode, level))
-		return false;
-	*gfn = gfmt_table(f, gpte) >> VMMU_PAGE_SHIFT;
-	*role = vmmu_role_child(page->role, page->role.access & gfmt_access(f, level, gpte), 0);
-	return true;
-}
+#define RUN 32		/* entries that are read at a time */
 
 /*
- * Make the leaf what @gpte, the guest's entry, gives now, as far as that takes something away. Return: false if it has to go:
- * it maps another frame or none, or the guest wants to see A set by the next access.
+ * The guest's entry has changed: make the leaf what @gpte gives now, as far as that takes something away. Return: false if it
+ * has to go: it maps another frame or none, or the guest wants to see A set by the next access.
  */
-VMMU_ALWAYS_INLINE bool follow(const struct vmmu_gfmt *f, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i,
-			       uint64_t spte, uint64_t gpte, struct vmmu_flush *debt)
+static bool follow(const struct vmmu_gfmt *f, const struct vmmu_mode *mode, struct vmmu_page *page, unsigned int i,
+		   uint64_t gpte, struct vmmu_flush *debt)
 {
-	uint64_t word, dirty = gfmt_dirty(f, mode), accessed = gfmt_accessed(f, mode, VMMU_LEVEL_4K);
+	uint64_t word, spte = pte_load(&page->table[i]);
+	uint64_t dirty = gfmt_dirty(f, mode), accessed = gfmt_accessed(f, mode, VMMU_LEVEL_4K);
 	bool writable = spte_is_writable(spte) || spte_is_mmu_writable(page->vm->fmt, spte);
+	unsigned int access = mirror_access(f, page, gpte);
 
 	if (accessed && !(gpte & accessed))
 		return false;
-	word = mirror(f, VMMU_LEVEL_4K, mode, page, gpte);
-	if (!word || word >> 4 != page->s.mirrored[i] >> 4)
+	word = vmmu_mirror_word(mode, page, gpte);
+	if (!word || mirror_gfn(word) != leaf_gfn(page, i))
 		return false;
 	/* The next write has to set D: it must fault. */
 	if (writable && dirty && !(gpte & dirty))
-		word &= ~(uint64_t)VMMU_ACC_W;
-	return word == page->s.mirrored[i] || vmmu_shadow_narrow(page, i, word, debt);
+		access &= ~(unsigned int)VMMU_ACC_W;
+	if (access != mirror_access(f, page, page->s.mirrored[i]) && !vmmu_shadow_narrow(page, i, access, debt))
+		return false;
+	page->s.mirrored[i] = word;
+	return true;
+}
+
+/* Is there anything in the RUN entries from @entry on? */
+static bool any_set(const uint64_t *entry)
+{
+	uint64_t all = 0;
+
+	for (unsigned int k = 0; k < RUN; k++)
+		all |= pte_load(&entry[k]);
+	return all;
+}
+
+/* Read the guest's entries behind RUN entries from @i on; that behind entry 0 is at @table. Return: can they be read now? */
+VMMU_ALWAYS_INLINE bool read_run(const struct vmmu_gfmt *f, const struct vmmu_gpte *table, unsigned int i, uint64_t *gpte)
+{
+	uint64_t offset = gfmt_offset(f, i);
+	struct vmmu_gpte at = { .host = (char *)table->host + offset, .gpa = table->gpa + offset };
+
+	return !vmmu_host_gpte_read_run(&at, f->entry_bytes, RUN, gpte);
 }
 
 /*
@@ -123,28 +71,31 @@ VMMU_ALWAYS_INLINE bool follow(const struct vmmu_gfmt *f, const struct vmmu_mode
 VMMU_ALWAYS_INLINE void compare_by(const struct vmmu_gfmt *f, const struct vmmu_mode *mode, struct vmmu_page *page,
 				   struct vmmu_flush *debt)
 {
-	uint64_t spte[RUN], gpte[RUN];
-	unsigned int n;
+	uint64_t gpte[RUN];
+	struct vmmu_gpte at;
+	bool located = vmmu_mirror_locate(page, 0, &at);
 
-	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i += n ? n : 1) {
+	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i += RUN) {
 		bool known;
 
-		for (n = 0; n < RUN && i + n < VMMU_TABLE_ENTRIES; n++) {
-			spte[n] = pte_load(&page->table[i + n]);
-			if (!spte[n])
-				break;
-		}
-		known = n && vmmu_shadow_read_gptes(page, i, n, gpte);
-		for (unsigned int k = 0; k < n; k++)
-			if (!known || !spte_is_present(spte[k]) || !follow(f, mode, page, i + k, spte[k], gpte[k], debt))
+		if (!any_set(&page->table[i]))
+			continue;
+		known = located && read_run(f, &at, i, gpte);
+		for (unsigned int k = 0; k < RUN; k++) {
+			uint64_t spte = pte_load(&page->table[i + k]);
+
+			if (!spte || (known && spte_is_present(spte) && mirror_is_current(f, page->s.mirrored[i + k], gpte[k])))
+				continue;
+			if (!known || !spte_is_present(spte) || !follow(f, mode, page, i + k, gpte[k], debt))
 				vmmu_shadow_drop(page, i + k, debt);
+		}
 	}
 }
 
 /* Context: the lock of @page, of level 1, is held. */
 static void compare_entries(const struct vmmu_mode *mode, struct vmmu_page *page, struct vmmu_flush *debt)
 {
-	const struct vmmu_gfmt *f = format_of(page);
+	const struct vmmu_gfmt *f = mirror_format(page);
 
 	if (f == &vmmu_gfmt_pt64)
 		compare_by(&vmmu_gfmt_pt64, mode, page, debt);
@@ -171,6 +122,8 @@ static void batch_run(struct sync_batch *batch)
 	struct vmmu_flush debt = flush_none(batch->vm);
 	uint64_t flushes = shadow_flushes(batch->vm);
 
+	if (!batch->count)
+		return;
 	for (unsigned int n = 0; n < batch->count; n++) {
 		struct vmmu_page *page = batch->page[n];
 
@@ -204,7 +157,7 @@ static void batch_run(struct sync_batch *batch)
 	vmmu_flush_pay(&debt);
 	for (unsigned int n = 0; n < batch->count; n++)
 		__atomic_store_n(&batch->page[n]->s.compared, flushes, __ATOMIC_RELEASE);
-	if (batch->count && batch->for_flush && vmmu_host_should_yield(batch->vm))
+	if (batch->for_flush && vmmu_host_should_yield(batch->vm))
 		batch->stop = true;
 	batch->count = 0;
 }

@@ -36,6 +36,7 @@ struct vmmu_gfmt {
 	unsigned int key_shift;		/* lowest bit of the four of the protection key, 0: no keys */
 	unsigned int high_shift;	/* in a level 2 leaf, bits [13, 13 + high_bits) are address bits */
 	unsigned int high_bits;		/* [high_shift, high_shift + high_bits); 0: none */
+	uint64_t restricted;		/* further bits of a last-level entry of which not every value is legal */
 	bool rights_at_top;		/* the top level's entries have rights and an A flag */
 	bool logs_dirty;		/* L1 can have a log of the pages whose D flag gets set */
 };

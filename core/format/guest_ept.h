@@ -34,6 +34,7 @@ static const struct vmmu_gfmt vmmu_gfmt_ept = {
 	.executable = GEPT_X,
 	.accessed = GEPT_A,
 	.dirty = GEPT_D,
+	.restricted = 7u << GEPT_MEMTYPE_SHIFT,
 	.rights_at_top = true,
 	.logs_dirty = true,
 };

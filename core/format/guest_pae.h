@@ -37,6 +37,7 @@ static const struct vmmu_gfmt vmmu_gfmt_pae = {
 	.no_execute = GPAE_NX,
 	.accessed = GPAE_A,
 	.dirty = GPAE_D,
+	.restricted = BITS64(62, 52),
 	.rights_at_top = false,
 };
 

@@ -86,7 +86,7 @@ struct vmmu_shadow {
 	vmmu_entry_set parents;		/* [its own lock] entries that point here; none is added once the page is invalid */
 	struct vmmu_page *hash_next;	/* [lock:bucket, rcu] */
 	struct vmmu_list all;		/* [lock:vm->lists] in vm->shadows, or in vm->condemned */
-	uint64_t *mirrored;		/* for each leaf: frame << 4 | VMMU_ACC_* of the guest's entry; NULL for direct pages */
+	uint64_t *mirrored;		/* [lock] for each leaf: what its guest entry was, see engine/mirror.h; NULL for direct pages */
 	uint64_t unsync_below[VMMU_TABLE_ENTRIES / 64];	/* [cas] entries below which an unsync page may be */
 	bool known_above;		/* [parents' lock] every parent has this page's bit in unsync_below */
 	bool unsync;			/* [lock] level 1: the guest may have changed the table since its entries were made */

@@ -18,8 +18,7 @@
 static inline void graph_leaf(FILE *f, const struct vmmu_page *page, unsigned int i, const struct vmmu_spte_format *fmt)
 {
 	uint64_t spte = page->table[i];
-	bool mirrors = page->shadow && page->s.mirrored;
-	uint64_t gfn = mirrors ? page->s.mirrored[i] >> 4 : page->gfn + i * vmmu_level_frames(page->role.level);
+	uint64_t gfn = page->shadow ? leaf_gfn(page, i) : page->gfn + i * vmmu_level_frames(page->role.level);
 
 	if (!spte_is_present(spte))
 		fprintf(f, "%u: no memory\\l", i);
