@@ -85,6 +85,7 @@ void kvm_mmu_new_pgd(struct kvm_vcpu *vcpu, gpa_t new_pgd)
 	struct kvm_mmu *mmu = vcpu->arch.mmu;
 	struct vmmu_context *c = mmu_to_context(mmu);
 	enum vmmu_switch found;
+	bool unseen;
 
 	vmmu_kvm_read_pdptes(vcpu, mmu);
 	found = vmmu_context_switch(vcpu_to_vmmu(vcpu), c, c->role, new_pgd);
@@ -98,11 +99,12 @@ void kvm_mmu_new_pgd(struct kvm_vcpu *vcpu, gpa_t new_pgd)
 	kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
 	/*
 	 * The rest of KVM drops roots that the guest flushed while they were cached, as far as it sees them. Those it does
-	 * not see are synced. That flushes what it takes away: beside that no CPU holds what our tables do not.
+	 * not see are synced. For L1's nested tables that flushes what it takes away, and nothing else is stale.
 	 */
-	if (vmmu_kvm_flush_on_reuse || (found == VMMU_SWITCH_HIT && c->shadow && c->hit_unseen))
+	unseen = found == VMMU_SWITCH_HIT && c->shadow && c->hit_unseen;
+	if (vmmu_kvm_flush_on_reuse || unseen)
 		kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
-	if (vmmu_kvm_flush_on_reuse)
+	if (vmmu_kvm_flush_on_reuse || (unseen && !vmmu_format_is_nested_tdp(c->mode.format)))
 		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_new_pgd);

@@ -252,6 +252,12 @@ static bool is_found_by_host(struct machine_vm *m, uint64_t page)
 	return false;
 }
 
+/* Is the MMU to flush as soon as the host relies on the tables alone? */
+static bool is_flush_deferred(const struct machine_vm *m)
+{
+	return __atomic_load_n(&m->vm.flushes_deferred, __ATOMIC_SEQ_CST) != __atomic_load_n(&m->vm.flushes_paid, __ATOMIC_SEQ_CST);
+}
+
 /* A translation from tables that mirror a guest's: of which frame of the guest's is not to be seen in it. */
 static void check_mirrored(struct machine_vcpu *c, const struct cpu_translation *t, int space)
 {
@@ -264,7 +270,7 @@ static void check_mirrored(struct machine_vcpu *c, const struct cpu_translation 
 		if (!current)
 			machine_bug("a CPU holds address %#llx -> frame %#llx, which has gone",
 				    (unsigned long long)(t->gfn << VMMU_PAGE_SHIFT), (unsigned long long)(t->pfn + n));
-		if (!is_found_by_host(c->m, page))
+		if (!is_found_by_host(c->m, page) && !is_flush_deferred(c->m))
 			machine_bug("a CPU holds address %#llx -> page %#llx of the host's, and no leaf is known that maps it",
 				    (unsigned long long)(t->gfn << VMMU_PAGE_SHIFT), (unsigned long long)page);
 		if (t->write && ((ram_flags(&c->m->ram, page) & RAM_COPY_ON_WRITE) ||

@@ -5,11 +5,17 @@
  * Whoever takes a right away from an entry, or a table out of a tree, adds to a debt; the debt is paid, or
  * handed up to a caller who pays, before anything relies on the right being gone and before the VM's lock is
  * given up. Tables ride along: they are freed only once no CPU can walk them.
+ *
+ * Deferred flushes. As one CPU of the guest's flushes, leaves follow the guest's entries: that CPU's own translations go by the
+ * guest's flush, and the others may keep theirs until they flush as well. So nobody is sent one for it. Only the host must not
+ * rely on the tables alone any more: what takes memory away, and finds no leaf of it, flushes for what was deferred before.
+ * Whatever flushes everything pays for it.
  */
 #ifndef VMMU_ENGINE_FLUSH_H
 #define VMMU_ENGINE_FLUSH_H
 
 #include <vmmu/vm.h>
+#include "base/atomic.h"
 
 struct vmmu_flush {
 	struct vmmu_vm *vm;
@@ -27,14 +33,20 @@ static inline bool flush_is_owed(const struct vmmu_flush *flush)
 	return flush->start < flush->end;
 }
 
-static inline void flush_add(struct vmmu_flush *flush, vmmu_gfn_t gfn, int level)
+/* Frames [@start, @end); ~0: up to the last one. */
+static inline void flush_add_range(struct vmmu_flush *flush, vmmu_gfn_t start, vmmu_gfn_t end)
 {
-	vmmu_gfn_t start = vmmu_gfn_round(gfn, level), end = start + vmmu_level_frames(level);
-
 	if (start < flush->start)
 		flush->start = start;
 	if (end > flush->end)
 		flush->end = end;
+}
+
+static inline void flush_add(struct vmmu_flush *flush, vmmu_gfn_t gfn, int level)
+{
+	vmmu_gfn_t start = vmmu_gfn_round(gfn, level);
+
+	flush_add_range(flush, start, start + vmmu_level_frames(level));
 }
 
 static inline void flush_add_dead(struct vmmu_flush *flush, struct vmmu_page *page)
@@ -43,11 +55,27 @@ static inline void flush_add_dead(struct vmmu_flush *flush, struct vmmu_page *pa
 	flush->dead = page;
 }
 
+/* May a CPU hold translations that no table shows any more, and that are in no debt? Context: vm excl for a lasting answer. */
+static inline bool flush_is_deferred(const struct vmmu_vm *vm)
+{
+	return __atomic_load_n(&vm->flushes_deferred, __ATOMIC_SEQ_CST) != __atomic_load_n(&vm->flushes_paid, __ATOMIC_SEQ_CST);
+}
+
+/* All of that, too. */
+static inline void flush_add_deferred(struct vmmu_flush *flush)
+{
+	if (flush_is_deferred(flush->vm))
+		flush_add_range(flush, 0, ~0ull);
+}
+
+/* What is owed, no tables, is deferred. The debt is 0 afterwards. Context: vm shared. */
+void vmmu_flush_defer(struct vmmu_flush *flush);
+
 /* Flush what is owed, then let go of the dead tables. The debt is 0 afterwards. Context: atomic. */
 void vmmu_flush_pay(struct vmmu_flush *flush);
 /*
- * Leave the flush to the caller, who flushes the whole VM before it gives up its lock. Debts with dead tables
- * are paid here. Return: does the caller have to flush?
+ * Leave the flush, and any that is deferred, to the caller, who flushes the whole VM before it gives up its lock. Debts with
+ * dead tables are paid here. Context: vm excl. Return: does the caller have to flush?
  */
 VMMU_MUST_CHECK bool vmmu_flush_hand_up(struct vmmu_flush *flush);
 

@@ -252,7 +252,16 @@ void vmmu_shadow_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes)
 /* Let go of all pages that mirror @gfn. Return: was there one? Context: as above; flushes. */
 bool vmmu_shadow_unprotect(struct vmmu_vm *vm, vmmu_gfn_t gfn);
 /* Entry for @addr below @root goes, if it comes from an unsync table. Context: vm shared, not rcu. */
-void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, struct vmmu_page *root, uint64_t addr);
+void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *root, uint64_t addr);
+/*
+ * Is the flush of what a flush of the guest's takes from tables that mirror those of @mode the guest's own affair (see
+ * engine/flush.h)? A flush of L1's for L2 leaves it to us, since the CPU knows those translations by their root.
+ */
+static inline bool flush_is_guests(const struct vmmu_mode *mode)
+{
+	return !vmmu_format_is_nested_tdp(mode->format);
+}
+
 /* --- Memory of a slot, by reverse map (shadow_slot.c) -------------------------------------- */
 
 /* What is done to each leaf at @entry. Return: its new value; 0 to drop it. */

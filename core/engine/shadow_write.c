@@ -109,7 +109,7 @@ bool vmmu_shadow_unprotect(struct vmmu_vm *vm, vmmu_gfn_t gfn)
 	return any;
 }
 
-void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, struct vmmu_page *root, uint64_t addr)
+void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *root, uint64_t addr)
 {
 	struct vmmu_flush debt = flush_none(vm);
 	struct vmmu_page *page = root;
@@ -134,6 +134,8 @@ void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, struct vmmu_page *root, 
 			vmmu_shadow_drop(page, i, &debt);
 		page_unlock(page);
 	}
+	if (flush_is_guests(mode))
+		vmmu_flush_defer(&debt);
 	vmmu_flush_pay(&debt);
 	vmmu_host_rcu_read_unlock();
 }

@@ -41,6 +41,7 @@ static const char *const counter_names[] = {
 	[VMMU_C_MMIO_SET] = "mmio_set",
 	[VMMU_C_FLUSHES] = "flushes_issued",
 	[VMMU_C_FLUSHES_HANDED_UP] = "flushes_handed_up",
+	[VMMU_C_FLUSHES_DEFERRED] = "flushes_deferred",
 	[VMMU_C_ZAP_ALL] = "zap_all",
 	[VMMU_C_LOCK_EXCL] = "lock_excl",
 	[VMMU_C_LOCK_WAIT_VM] = "lock_wait_vm",

@@ -44,10 +44,10 @@ static bool mirrors(const struct vmmu_root *root)
 	return root->page && root->page->shadow;
 }
 
-static void invalidate_in(struct vmmu_vm *vm, struct vmmu_root *root, uint64_t addr)
+static void invalidate_in(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_root *root, uint64_t addr)
 {
 	if (mirrors(root))
-		vmmu_shadow_invalidate_address(vm, root->page, addr);
+		vmmu_shadow_invalidate_address(vm, mode, root->page, addr);
 }
 
 void vmmu_invalidate_address(struct vmmu_vcpu *v, struct vmmu_context *c, uint64_t addr)
@@ -60,9 +60,9 @@ void vmmu_invalidate_address(struct vmmu_vcpu *v, struct vmmu_context *c, uint64
 		return;
 	/* Once for all of them: the lock's word is what vCPUs meet at. */
 	vm_lock_shared(v->vm);
-	invalidate_in(v->vm, &c->root, addr);
+	invalidate_in(v->vm, &c->mode, &c->root, addr);
 	for (unsigned int i = 0; i < c->cached; i++)
-		invalidate_in(v->vm, &c->cache[i], addr);
+		invalidate_in(v->vm, &c->mode, &c->cache[i], addr);
 	vm_unlock_shared(v->vm);
 }
 

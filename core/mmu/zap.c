@@ -51,6 +51,7 @@ void vmmu_zap_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end)
 	zap_in_roots(vm, -1, start, end, vmmu_host_yield_excl);
 	if (shadow_in_use(vm))
 		vmmu_shadow_zap_frames(vm, start, end, vmmu_host_yield_excl, &debt);
+	flush_add_deferred(&debt);
 	vmmu_flush_pay(&debt);
 }
 
@@ -66,10 +67,9 @@ void vmmu_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 	there = shadow_in_use(vm) ? vmmu_host_slot(vm, vmmu_host_slot_space(slot), vmmu_host_slot_start(slot)) : NULL;
 	if (there)
 		vmmu_shadow_zap_slot(vm, there, vmmu_host_yield_shared, &debt);
-	vmmu_flush_pay(&debt);
 	/* Whoever else holds the lock shared may have taken a table out already, and not have paid for it yet. */
-	vmmu_host_flush_range(vm, vmmu_host_slot_start(slot), vmmu_host_slot_end(slot));
-	count_vm(vm, VMMU_C_FLUSHES, 1);
+	flush_add_range(&debt, vmmu_host_slot_start(slot), vmmu_host_slot_end(slot));
+	vmmu_flush_pay(&debt);
 	vm_unlock_shared(vm);
 	if (!shadow_in_use(vm))
 		return;

@@ -63,6 +63,7 @@ enum vmmu_counter {
 	VMMU_C_MMIO_SET,
 	VMMU_C_FLUSHES,			/* flushes issued by the core itself */
 	VMMU_C_FLUSHES_HANDED_UP,	/* flushes left to the caller, who merges them */
+	VMMU_C_FLUSHES_DEFERRED,	/* flushes that the guest did not ask for: see engine/flush.h */
 	VMMU_C_ZAP_ALL,
 	VMMU_C_LOCK_EXCL,		/* times the core took the VM's lock exclusively */
 	VMMU_C_LOCK_WAIT_VM,		/* times it had to wait for a lock, by kind: see core/base/lock.h */
@@ -190,6 +191,8 @@ struct vmmu_vm {
 	unsigned int parked_count;		/* [lock:lists] */
 	uint64_t shadow_pins;			/* [atomic] shadow pages that may not be evicted, for contexts have them as roots */
 	uint64_t guest_flushes;			/* [atomic] syncs and invalidations of addresses the guest has asked for */
+	uint64_t flushes_deferred;		/* [atomic] see engine/flush.h */
+	uint64_t flushes_paid;			/* [atomic] of those, a flush has come after so many */
 	uint64_t count[VMMU_C_NR];		/* [atomic] what no vCPU's thread did, and what destroyed vCPUs had counted */
 	struct vmmu_leaf_count leaf_count[VMMU_LEAF_COUNTS] __attribute__((aligned(16)));
 };

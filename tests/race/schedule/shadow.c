@@ -78,6 +78,7 @@ static void read1(void) { access(1, AT(3), 0); }
 static void write0(void) { access(0, AT(3), VMMU_PF_W); }
 static void write1(void) { access(1, AT(3), VMMU_PF_W); }
 static void write0_near(void) { access(0, AT(4), VMMU_PF_W); }
+static void near0(void) { access(0, AT(4), 0); }
 static void read0_beside(void) { access(0, AT2(3), 0); }
 static void remap1(void) { store(1, IN(LAST, 3), OTHER << 12 | RW); }
 static void remap0(void) { store(0, IN(LAST, 3), OTHER << 12 | RW); }
@@ -127,7 +128,6 @@ static void to_and_fro0(void)
 
 /* By the other process' way, and again after a flush by that way alone. */
 static void other_process_twice0(void) { other_process0(); flush(0); read0(); }
-static void near0(void) { access(0, AT(4), 0); }
 /* What it reads from now on is looked at in the end, before anybody flushes again. */
 static void remap_and_flush1(void) { remap1(); flush(1); }
 static void back0(void) { machine_guest_load_cr3(m.vcpu[0], ROOT << 12, true); read0(); }
@@ -150,6 +150,9 @@ static void evict_all(void)
 	machine_slots_read_unlock(&m);
 }
 
+/* What the CPU has at hand again after somebody's flush may go without a leaf of it to be found. */
+static void read0_move(void) { read0(); scene_move(); }
+
 static void unprotect(vmmu_gfn_t gfn)
 {
 	machine_slots_read_lock(&m);
@@ -158,6 +161,7 @@ static void unprotect(vmmu_gfn_t gfn)
 }
 
 static void unprotect_last(void) { unprotect(LAST); }
+static void unprotect_last2(void) { unprotect(LAST2); }
 static void unprotect_last_and_move(void) { unprotect_last(); change(DATA, MACHINE_MOVE); }
 static void unprotect_middle(void) { unprotect(MIDDLE); }
 static void unprotect_root(void) { unprotect(ROOT); }
@@ -264,6 +268,15 @@ static void written(void) { window(); write0(); write1(); }
 static void seen_clean(void) { empty(); entry(LAST, 3, DATA << 12 | CLEAN); open_window(); read0(); read1(); }
 /* LAST is out of sync, and so far nothing has changed in what is used of it. */
 static void unsync(void) { written(); store(1, IN(LAST, 9), 0); }
+/* And a flush is deferred already. */
+static void unsync_beside(void)
+{
+	unsync();
+	store(1, IN(MIDDLE, 2), LAST2 << 12 | RW);
+	read0_beside();
+	near0();
+	invlpg(1, AT(4));
+}
 static void unsync_remapped(void) { unsync(); remap1(); }
 static void two_processes(void) { written(); other_process1(); }
 static void two_processes_unsync(void) { two_processes(); store(0, IN(LAST, 9), 0); }
@@ -464,6 +477,8 @@ static const struct scene all[] = {
 	SCENE("shadow: invalidated address, write", unsync, remap1_invlpg, write0),
 	SCENE("shadow: invalidated address, sync", unsync, remap1_invlpg, flush_read0),
 	SCENE("shadow: invalidated address, first fault", last_writable, remap1_invlpg, read0),
+	SCENE("shadow: invalidated address, move", unsync, remap1_invlpg, scene_move),
+	SCENE("shadow: invalidated address, flush of another, move", unsync_beside, remap1_invlpg, read0_move, unprotect_last2),
 	SCENE("shadow: move, fault", window, scene_move, read0),
 	SCENE("shadow: move, fault, mapped", written, scene_move, write0),
 	SCENE("shadow: move, two faults", window, scene_move, read0, write1),
