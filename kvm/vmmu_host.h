@@ -254,9 +254,16 @@ static inline struct vmmu_slot *vmmu_host_slot(struct vmmu_vm *vm, int space, vm
 	return __gfn_to_memslot(__kvm_memslots(vmmu_to_kvm(vm), space), gfn);
 }
 
+/* Nearly always the one that the vCPU had last: each level of each walk asks. */
 static inline struct vmmu_slot *vmmu_host_vcpu_slot(struct vmmu_vcpu *v, vmmu_gfn_t gfn)
 {
-	return kvm_vcpu_gfn_to_memslot(vmmu_to_vcpu(v), gfn);
+	struct kvm_vcpu *vcpu = vmmu_to_vcpu(v);
+	struct kvm_memory_slot *last = vcpu->last_used_slot;
+
+	if (likely(last && kvm_vcpu_memslots(vcpu)->generation == vcpu->last_used_slot_gen &&
+		   gfn - last->base_gfn < last->npages))
+		return last;
+	return kvm_vcpu_gfn_to_memslot(vcpu, gfn);
 }
 
 static inline uint64_t vmmu_host_generation(struct vmmu_vcpu *v)
@@ -404,12 +411,13 @@ static inline bool vmmu_host_pfn_is_mmio(vmmu_pfn_t pfn)
 
 static inline int vmmu_host_gpte_locate(struct vmmu_vcpu *v, vmmu_gpa_t gpa, struct vmmu_gpte *at)
 {
-	unsigned long hva = kvm_vcpu_gfn_to_hva_prot(vmmu_to_vcpu(v), gpa_to_gfn(gpa), &at->writable);
+	struct kvm_memory_slot *slot = vmmu_host_vcpu_slot(v, gpa_to_gfn(gpa));
 
-	if (kvm_is_error_hva(hva))
+	if (!slot || (slot->flags & KVM_MEMSLOT_INVALID))
 		return VMMU_EFAULT;
-	at->host = (void *)(hva + offset_in_page(gpa));
+	at->host = (void *)(__gfn_to_hva_memslot(slot, gpa_to_gfn(gpa)) + offset_in_page(gpa));
 	at->gpa = gpa;
+	at->writable = !(slot->flags & KVM_MEM_READONLY);
 	return VMMU_OK;
 }
 
@@ -523,10 +531,18 @@ static inline void vmmu_host_nx_split_count(struct vmmu_vm *vm, int delta)
 	vmmu_to_kvm(vm)->stat.nx_lpage_splits += delta;
 }
 
+/* These are met in each fault, some several times: nothing is called while nobody listens. */
+DECLARE_TRACEPOINT(kvm_tdp_mmu_spte_changed);
+DECLARE_TRACEPOINT(kvm_mmu_spte_requested);
+DECLARE_TRACEPOINT(kvm_mmu_set_spte);
+DECLARE_TRACEPOINT(kvm_mmu_pagetable_walk);
+DECLARE_TRACEPOINT(kvm_mmu_paging_element);
+
 static inline void vmmu_host_trace_spte(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn, int level, uint64_t old_spte,
 					uint64_t new_spte)
 {
-	vmmu_kvm_trace_spte(space, gfn, level, old_spte, new_spte);
+	if (tracepoint_enabled(kvm_tdp_mmu_spte_changed))
+		vmmu_kvm_trace_spte(space, gfn, level, old_spte, new_spte);
 }
 
 static inline void vmmu_host_trace_split(struct vmmu_vm *vm, vmmu_gfn_t gfn, uint64_t spte, int level, int status)
@@ -540,9 +556,6 @@ static inline void vmmu_host_trace_page(struct vmmu_vm *vm, const struct vmmu_pa
 	vmmu_kvm_trace_page(page, event);
 }
 
-/* Each of these is met several times in a walk: nothing is called while nobody listens. */
-DECLARE_TRACEPOINT(kvm_mmu_pagetable_walk);
-DECLARE_TRACEPOINT(kvm_mmu_paging_element);
 
 static inline void vmmu_host_trace_walk(enum vmmu_walk_event event, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -555,6 +568,9 @@ static inline void vmmu_host_trace_walk(enum vmmu_walk_event event, uint64_t a, 
 static inline void vmmu_host_trace_fault(struct vmmu_vcpu *v, const struct vmmu_fault *f, enum vmmu_fault_event event,
 					 uint64_t *sptep, uint64_t spte, int result)
 {
+	if ((event == VMMU_FAULT_EV_REQUESTED && !tracepoint_enabled(kvm_mmu_spte_requested)) ||
+	    (event == VMMU_FAULT_EV_INSTALLED && !tracepoint_enabled(kvm_mmu_set_spte)))
+		return;
 	vmmu_kvm_trace_fault(vmmu_to_vcpu(v), f, event, sptep, spte, result);
 }
 

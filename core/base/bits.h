@@ -5,6 +5,19 @@
 
 #include <vmmu/types.h>
 
+/*
+ * A large local that is filled before it is read. Kernels are built to clear locals where they come into being
+ * (-ftrivial-auto-var-init=zero), which would be most of what a short function does.
+ */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define VMMU_UNINITIALIZED __attribute__((uninitialized))
+#endif
+#endif
+#ifndef VMMU_UNINITIALIZED
+#define VMMU_UNINITIALIZED
+#endif
+
 #define STATIC_CHECK(what) _Static_assert(what, #what)
 
 #define BIT64(n)	(1ull << (n))

@@ -57,7 +57,7 @@ void vmmu_shadow_prefetch(struct vmmu_vcpu *v, const struct vmmu_mode *mode, str
 {
 	unsigned int size = v->vm->params.prefetch < WINDOW_MAX ? v->vm->params.prefetch : WINDOW_MAX;
 	unsigned int start = i & ~(size - 1u);
-	uint64_t gpte[WINDOW_MAX];
+	VMMU_UNINITIALIZED uint64_t gpte[WINDOW_MAX];
 
 	/* No mark was taken for the neighbours: an invalidation under way may be theirs. */
 	if (!size || page->role.level != VMMU_LEVEL_4K || !shadow_mirrors(page) || vmmu_host_invalidating(v->vm))

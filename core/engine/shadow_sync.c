@@ -51,8 +51,8 @@ static bool any_set(const uint64_t *entry)
 {
 	uint64_t all = 0;
 
-	for (unsigned int k = 0; k < RUN; k++)
-		all |= pte_load(&entry[k]);
+	for (unsigned int k = 0; k < RUN; k += 4)
+		all |= pte_load(&entry[k]) | pte_load(&entry[k + 1]) | pte_load(&entry[k + 2]) | pte_load(&entry[k + 3]);
 	return all;
 }
 
@@ -72,7 +72,7 @@ VMMU_ALWAYS_INLINE bool read_run(const struct vmmu_gfmt *f, const struct vmmu_gp
 VMMU_ALWAYS_INLINE void compare_by(const struct vmmu_gfmt *f, const struct vmmu_mode *mode, struct vmmu_page *page,
 				   struct vmmu_flush *debt)
 {
-	uint64_t gpte[RUN];
+	VMMU_UNINITIALIZED uint64_t gpte[RUN];
 	struct vmmu_gpte at;
 	bool located = vmmu_mirror_locate(page, 0, &at);
 

@@ -186,7 +186,7 @@ static void guest_is_told(struct vmmu_vcpu *v, struct vmmu_context *c, const str
 
 static enum vmmu_fault_result fault_shadow(struct vmmu_vcpu *v, struct vmmu_context *c, struct vmmu_fault *f)
 {
-	struct vmmu_gwalk w;
+	VMMU_UNINITIALIZED struct vmmu_gwalk w;
 
 	switch (walk_guest(v, c, f, &w)) {
 	case VMMU_GWALK_RETRY:

@@ -112,7 +112,7 @@ bool vmmu_gwalk_step_changed(const struct vmmu_mode *mode, const struct vmmu_gwa
 vmmu_gpa_t vmmu_translate(struct vmmu_vcpu *v, const struct vmmu_mode *mode, uint64_t root, const uint64_t *pdptrs,
 			  vmmu_gva_t va, const struct vmmu_access *access, struct vmmu_guest_fault *fault)
 {
-	struct vmmu_gwalk w;
+	VMMU_UNINITIALIZED struct vmmu_gwalk w;
 
 	if (vmmu_gwalk(v, mode, root, pdptrs, va, access, &w) != VMMU_GWALK_OK) {
 		*fault = w.fault;

@@ -165,15 +165,21 @@ VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_set_flags(const struct vmmu_gfmt
 	return VMMU_GWALK_OK;
 }
 
-/* The access is allowed: set A in every entry used and, for a write, D in the leaf, where they are not set yet. */
+/*
+ * The access is allowed: set A in every entry used and, for a write, D in the leaf, where they are not set yet. @unset: the A
+ * flags that one of the entries lacks; mostly there is none.
+ */
 VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_update(const struct vmmu_gfmt *f, const struct gwalk_in *in,
-						       struct vmmu_gwalk *w)
+						       struct vmmu_gwalk *w, uint64_t unset)
 {
 	const struct vmmu_mode *m = in->mode;
+	const uint64_t dirty = gfmt_dirty(f, m) & ~w->step[w->level].entry;
 	const bool write = in->access->pf & VMMU_PF_W;
-	int level;
 
-	for (level = m->root_level; level >= w->level; level--) {
+	w->clean = !write && dirty;
+	if (write)
+		unset |= dirty;
+	for (int level = m->root_level; unset && level >= w->level; level--) {
 		const struct vmmu_gwalk_step *step = &w->step[level];
 		uint64_t flags = gfmt_accessed(f, m, level);
 		enum vmmu_gwalk_result result;
@@ -189,13 +195,15 @@ VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_update(const struct vmmu_gfmt *f
 		if (result != VMMU_GWALK_OK)
 			return result;
 	}
-	w->clean = !write && (gfmt_dirty(f, m) & ~w->step[w->level].entry);
 	return VMMU_GWALK_OK;
 }
 
-/* Read entries from the root to the leaf, whatever the access; leaves level, access and the steps filled. */
+/*
+ * Read entries from the root to the leaf, whatever the access; leaves level, access and the steps filled, and in @unset the A
+ * flags that one of them lacks.
+ */
 VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_descend(const struct vmmu_gfmt *f, const struct gwalk_in *in,
-							struct vmmu_gwalk *w)
+							struct vmmu_gwalk *w, uint64_t *unset)
 {
 	const struct vmmu_mode *m = in->mode;
 	unsigned int acc = VMMU_ACC_ALL;
@@ -211,6 +219,7 @@ VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_descend(const struct vmmu_gfmt *
 			return gwalk_fault(f, in, w, level, 0, 0);
 		if (vmmu_mode_reserved(m, level, entry))
 			return gwalk_fault(f, in, w, level, VMMU_PF_P | VMMU_PF_RSVD, 0);
+		*unset |= gfmt_accessed(f, m, level) & ~entry;
 		acc &= gfmt_access(f, level, entry);
 		w->step[level].access = (uint8_t)acc;
 		if (gfmt_is_leaf(m, level, entry))
@@ -226,11 +235,11 @@ VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_pass(const struct vmmu_gfmt *f, 
 						     struct vmmu_gwalk *w)
 {
 	enum vmmu_gwalk_result result;
-	uint64_t error;
+	uint64_t error, unset = 0;
 	vmmu_gpa_t gpa;
 
 	vmmu_host_trace_walk(VMMU_WALK_START, in->va, in->access->pf, 0);
-	result = gwalk_descend(f, in, w);
+	result = gwalk_descend(f, in, w, &unset);
 	if (result != VMMU_GWALK_OK)
 		return result;
 
@@ -244,7 +253,7 @@ VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_pass(const struct vmmu_gfmt *f, 
 	if (gpa == VMMU_GPA_INVALID)
 		return VMMU_GWALK_FAULT;
 	w->gfn = gpa >> VMMU_PAGE_SHIFT;
-	return gwalk_update(f, in, w);
+	return gwalk_update(f, in, w, unset);
 }
 
 VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk(const struct vmmu_gfmt *f, const struct gwalk_in *in,
