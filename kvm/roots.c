@@ -138,8 +138,12 @@ void kvm_mmu_invalidate_gva(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, gva_t gv
 		return;
 	/* The emulator goes by it without a walk: also for an address that is the APIC's page by now, which has an exit. */
 	vcpu_clear_mmio_info(vcpu, gva);
-	/* One root or all: an entry too many that goes costs a fault, no more. */
-	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), mmu_to_context(mmu), gva);
+	/*
+	 * One root or all: an entry too many that goes costs a fault, no more. Without PCIDs a load of CR3, which every way back to
+	 * a cached root of the guest's own begins with, flushes and syncs.
+	 */
+	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), mmu_to_context(mmu), gva,
+				mmu != &vcpu->arch.root_mmu || kvm_read_cr4_bits(vcpu, X86_CR4_PCIDE));
 }
 
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
@@ -152,7 +156,7 @@ EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
 void kvm_mmu_invpcid_gva(struct kvm_vcpu *vcpu, gva_t gva, unsigned long pcid)
 {
 	vcpu_clear_mmio_info(vcpu, gva);
-	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), vmmu_kvm_current_context(vcpu), gva);
+	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), vmmu_kvm_current_context(vcpu), gva, true);
 	/* By VPID or ASID, whatever the PCID. */
 	static_call(kvm_x86_flush_tlb_gva)(vcpu, gva);
 	++vcpu->stat.invlpg;

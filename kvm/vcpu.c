@@ -180,7 +180,7 @@ static void init_l2_walker(struct kvm_vcpu *vcpu)
 /* L1 dropped one translation of L2's address: vmx asks by this pointer, without a look whether it is there. */
 static void invalidate_nested(struct kvm_vcpu *vcpu, gva_t addr, hpa_t root_hpa)
 {
-	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), &vcpu_to_vmmu(vcpu)->nested, addr);
+	vmmu_invalidate_address(vcpu_to_vmmu(vcpu), &vcpu_to_vmmu(vcpu)->nested, addr, true);
 }
 
 /* From now on guest_mmu mirrors the tables of L1 at @pgd. What L2 does with its registers has no part in it. */

@@ -219,7 +219,7 @@ void machine_guest_invlpg(struct machine_vcpu *c, uint64_t addr)
 	if (cpu_first)
 		machine_cpu_flush(c, vmmu_root_hpa(x), frame, frame + 1);
 	machine_slots_read_lock(c->m);
-	vmmu_invalidate_address(&c->v, x, addr);
+	vmmu_invalidate_address(&c->v, x, addr, true);
 	machine_slots_read_unlock(c->m);
 	if (!cpu_first)
 		machine_cpu_flush(c, vmmu_root_hpa(x), frame, frame + 1);

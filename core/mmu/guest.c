@@ -50,18 +50,19 @@ static void invalidate_in(struct vmmu_vm *vm, const struct vmmu_mode *mode, stru
 		vmmu_shadow_invalidate_address(vm, mode, root->page, addr);
 }
 
-void vmmu_invalidate_address(struct vmmu_vcpu *v, struct vmmu_context *c, uint64_t addr)
+void vmmu_invalidate_address(struct vmmu_vcpu *v, struct vmmu_context *c, uint64_t addr, bool cached)
 {
+	unsigned int others = cached ? c->cached : 0;
 	bool any = mirrors(&c->root);
 
-	for (unsigned int i = 0; i < c->cached && !any; i++)
+	for (unsigned int i = 0; i < others && !any; i++)
 		any = mirrors(&c->cache[i]);
 	if (!any)
 		return;
 	/* Once for all of them: the lock's word is what vCPUs meet at. */
 	vm_lock_shared(v->vm);
 	invalidate_in(v->vm, &c->mode, &c->root, addr);
-	for (unsigned int i = 0; i < c->cached; i++)
+	for (unsigned int i = 0; i < others; i++)
 		invalidate_in(v->vm, &c->mode, &c->cache[i], addr);
 	vm_unlock_shared(v->vm);
 }

@@ -49,9 +49,10 @@ bool vmmu_roots_drop_obsolete(struct vmmu_vcpu *v, struct vmmu_context *c);
 /*
  * The guest flushed its translations, all or that of @addr, for what @c translates: tables that mirror the guest's follow.
  * The host flushes the CPU's TLB. Context: takes vm (shared). No-op for direct roots.
+ * @cached: the guest may come back to a root in the cache without another flush.
  */
 void vmmu_sync(struct vmmu_vcpu *v, struct vmmu_context *c);
 void vmmu_sync_cached(struct vmmu_vcpu *v, struct vmmu_context *c);
-void vmmu_invalidate_address(struct vmmu_vcpu *v, struct vmmu_context *c, uint64_t addr);
+void vmmu_invalidate_address(struct vmmu_vcpu *v, struct vmmu_context *c, uint64_t addr, bool cached);
 
 #endif

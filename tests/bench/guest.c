@@ -324,7 +324,7 @@ static void move_page(struct guest *g, unsigned int n)
 	store_entry(g, p->last[n / VMMU_TABLE_ENTRIES], n % VMMU_TABLE_ENTRIES, entry_for(a.gfn));
 	run_process(g, g->engine == BENCH_NESTED);
 	if (g->engine == BENCH_SHADOW)
-		vmmu_invalidate_address(&g->c->v, g->c->v.current_context, a.addr);
+		vmmu_invalidate_address(&g->c->v, g->c->v.current_context, a.addr, false);
 	g->free_frame[g->free_frames++] = old;
 	if (access_memory(g, &a) != DONE)
 		bench_die("a process does not reach page %u, which has moved", n);

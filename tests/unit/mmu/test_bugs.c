@@ -385,8 +385,8 @@ static void test_other_pdptes(void **state)
 /* Whatever a guest may ask for, in every mode, with a root and without. */
 static void ask_everything(void)
 {
-	vmmu_invalidate_address(&c->v, c->v.current_context, 0x3000);
-	vmmu_invalidate_address(&c->v, c->v.current_context, ~0xfffull);
+	vmmu_invalidate_address(&c->v, c->v.current_context, 0x3000, true);
+	vmmu_invalidate_address(&c->v, c->v.current_context, ~0xfffull, false);
 	vmmu_sync(&c->v, c->v.current_context);
 	vmmu_sync_cached(&c->v, c->v.current_context);
 }
