@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -10,6 +11,7 @@ import struct
 import subprocess
 import termios
 import time
+import tty
 
 from .errors import BedError
 from .flat_kernel import flatten_for_qemu, flatten_kernel
@@ -86,10 +88,16 @@ class BochsHost(Host):
 
 
 class BochsConsole(Console):
-    """The serial port of a Bochs that runs in a terminal of its own; its screen is thrown away."""
+    """The serial port of a Bochs that runs in a terminal of its own.
+
+    Bochs draws the screen of the PC on another terminal, which it names as it begins. Both are read and thrown away: where
+    nobody reads, Bochs waits for ever as soon as the terminal is full.
+    """
 
     def __init__(self, folder):
         self._serial = open(folder / "serial", "rb")
+        self._screen = None
+        self._said = b""
         self._process, self._terminal = pty.fork()
         if self._process == 0:
             os.environ["TERM"] = "xterm"
@@ -110,16 +118,28 @@ class BochsConsole(Console):
         os.kill(self._process, signal.SIGKILL)
         os.waitpid(self._process, 0)
         os.close(self._terminal)
+        if self._screen is not None:
+            os.close(self._screen)
         self._serial.close()
 
     def _drain_screen(self, seconds):
-        """Read what Bochs draws, or it would stop; False if it has ended."""
-        if not select.select([self._terminal], [], [], seconds)[0]:
-            return True
+        """Read what Bochs draws and says; False if it has ended."""
+        if self._screen is None:
+            self._find_screen()
+        ready, _, _ = select.select([fd for fd in (self._terminal, self._screen) if fd is not None], [], [], seconds)
         try:
-            return bool(os.read(self._terminal, 65536))
+            said = [os.read(fd, 65536) for fd in ready]
         except OSError:         # the terminal's other side is closed
             return False
+        if self._screen is None:
+            self._said += b"".join(said)
+        return not ready or all(said)
+
+    def _find_screen(self):
+        name = re.search(rb'connected to screen "([^"]+)"', self._said)
+        if name:
+            self._screen = os.open(name[1], os.O_RDWR | os.O_NOCTTY)
+            tty.setraw(self._screen)
 
 
 def _made_once(form, image, make):
