@@ -26,6 +26,22 @@ static inline bool audit_set_has(vmmu_entry_set *set, const uint64_t *entry)
 		     (unsigned long long)(page)->gfn, vmmu_format_name((enum vmmu_format)(page)->role.format), \
 		     (int)(page)->role.level, (page)->role.word))
 
+/*
+ * Is anything in the large page at @gfn tracked? In @slot nothing large may be writable then, whatever it is disallowed for. A
+ * slot of the other space has edges of its own, which may move there later: of that one only what it tracks counts.
+ */
+static inline bool audit_tracks_in(struct audit *a, const struct vmmu_slot *slot, vmmu_gfn_t gfn, int level)
+{
+	if (!huge_disallowed_anywhere(&a->m->vm, gfn, level))
+		return false;
+	if (machine_slot_huge_disallowed(slot, gfn, level))
+		return true;
+	for (uint64_t n = 0; n < vmmu_level_frames(level); n++)
+		if (machine_is_tracked(a->m, gfn + n))
+			return true;
+	return false;
+}
+
 /* A leaf: in its frame's reverse map, and with no right that the host or a tracked frame forbids. */
 static inline void audit_shadow_leaf(struct audit *a, struct vmmu_page *page, unsigned int i)
 {
@@ -47,7 +63,7 @@ static inline void audit_shadow_leaf(struct audit *a, struct vmmu_page *page, un
 	if (level == VMMU_LEVEL_4K)
 		return;
 	audit_frame(a, page, gfn + frames - 1, pfn + frames - 1, spte, level);
-	AUDIT(a, gfn, level, spte, !huge_disallowed_anywhere(&a->m->vm, gfn, level) || !(spte & SPTE_W));
+	AUDIT(a, gfn, level, spte, !(spte & SPTE_W) || !audit_tracks_in(a, slot, gfn, level));
 	AUDIT(a, gfn, level, spte, machine_ram_level(&a->m->ram, machine_slot_page(slot, gfn)) >= level);
 	AUDIT(a, gfn, level, spte, !a->m->vm.nx_huge_pages || !spte_is_executable(fmt, spte));
 }
