@@ -15,9 +15,15 @@ class QemuHost(Host):
 
     memory: MiB. accelerator: "tcg", "kvm", or None to choose. parallel: emulated CPUs run at the same time, each in a
     thread; if not, by turns in one, and then QEMU does not hang (docs/testing.md) and takes one CPU of this machine.
+    counted: one CPU under TCG, whose clock goes by the instructions it has carried out, two nanoseconds each.
     """
 
-    def __init__(self, memory=3000, cpus=2, vendor="kvm-amd", accelerator=None, parallel=True):
+    def __init__(self, memory=3000, cpus=2, vendor="kvm-amd", accelerator=None, parallel=True, counted=False):
+        self.counted = counted
+        if counted:
+            cpus, accelerator, parallel = 1, "tcg", False
+            self.guest_cpus = 1
+            self.boot_limit, self.patience = 600, 5
         self.memory = memory
         self.cpus = cpus
         self.vendor = vendor
@@ -32,8 +38,11 @@ class QemuHost(Host):
     def launch(self, initramfs, append):
         threads = "multi" if self.parallel else "single"
         accelerator, cpu = (f"tcg,thread={threads}", "max") if self.accelerator == "tcg" else ("kvm", "host")
+        clock = ["-icount", "shift=1,sleep=off"] if self.counted else []
+        if self.counted:
+            append += " no_timer_check"
         return ProcessConsole(subprocess.Popen(
-            ["qemu-system-x86_64", "-accel", accelerator, "-cpu", cpu, "-smp", str(self.cpus), "-m", str(self.memory),
+            ["qemu-system-x86_64", "-accel", accelerator, *clock, "-cpu", cpu, "-smp", str(self.cpus), "-m", str(self.memory),
              "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
              "-kernel", str(kernel_image()), "-initrd", str(initramfs), "-append", f"{COMMAND_LINE} {append}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))

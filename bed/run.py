@@ -21,11 +21,11 @@ from .session import run_jobs
 from .table import show_run
 
 
-def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
+def run_guest(mode, kvm, folder, progress, limit=None, verbose=False, host=None):
     """Boot host and guest once; returns the figures, for the report. BedError if anything goes wrong.
 
     mode: a Mode. kvm: "vmmu" or "stock". folder: for logs and the report. limit: seconds from power-on to power-off of
-    the guest, by default the mode's. verbose: show all of the console.
+    the guest, by default the mode's. verbose: show all of the console. host: a Host, by default the mode's.
     """
     limit = limit or mode.limit
     began = time.monotonic()
@@ -39,7 +39,7 @@ def run_guest(mode, kvm, folder, progress, limit=None, verbose=False):
     progress.begin("images are packed")
     image = Image()
     image.add_modules([mode.vendor], module_folders(kvm), mode.parameters)
-    host = BochsHost(mode.host_memory) if mode.bochs else QemuHost(mode.host_memory, vendor=mode.vendor)
+    host = host or (BochsHost(mode.host_memory) if mode.bochs else QemuHost(mode.host_memory, vendor=mode.vendor))
     chain = Chain(mode, limit, host) if mode.work else None
     jobs = _jobs(mode, kvm, image, chain, folder, limit)
     progress.begin("host boots")

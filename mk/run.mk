@@ -12,12 +12,15 @@ PAIRS ?= 3
 
 RUN_DEPS = deps-run $(if $(filter ept%,$(MODE)),deps-bochs)
 
-.PHONY: run compare deps-bochs
+.PHONY: run compare overhead deps-bochs
 run: $(RUN_DEPS) ## boot a Linux guest in a guest of our KVM, let it work, and show what the MMU did (MODE=npt: a guest)
 	+@$(PYTHON) -B -m bed.run --mode $(MODE) --kvm $(KVM) $(if $(filter 1,$(V)),--verbose)
 
 compare: $(RUN_DEPS) ## run guests in our KVM and in Debian's by turns, and compare
 	+@$(PYTHON) -B -m bed.compare --mode $(MODE) --pairs $(PAIRS)
+
+overhead: $(RUN_DEPS) ## count the instructions and exits that shadow paging costs, ours and Debian's
+	+@$(PYTHON) -B -m bed.overhead
 
 deps-bochs: deps-run
 	@mk/deps.sh packages $(DEPS_INTEL)
