@@ -3,8 +3,8 @@
 # of two or three threads, step by step, in as many schedules as RACE_SCHEDULE_SECONDS give time for.
 
 BUILD                 ?= build
-RACE_SECONDS          ?= 20
-RACE_SCHEDULE_SECONDS ?= 40
+RACE_SECONDS          ?= 15
+RACE_SCHEDULE_SECONDS ?= 30
 
 RACE_SOURCES := $(wildcard core/*/*.c machine/*.c) tests/race/race.c
 RACE_CFLAGS   = -std=gnu11 -g -O1 -Wall -Wextra -Werror -DVMMU_DEBUG -Iinclude -Icore -Imachine -fsanitize=thread
