@@ -4,7 +4,8 @@
 #
 #   make check-machine              for MACHINE_SECONDS under the address and undefined-behaviour sanitizers, for
 #                                   COVERAGE_SECONDS built to count what the streams reach of core/, MACHINE_OPERATIONS
-#                                   (18.5 million: with what the others do, more than 20) without either, and the fuzzers; on two CPUs
+#                                   (18.5 million: with what the others do, more than 20) without either, and the fuzzers;
+#                                   on two CPUs
 #   make check-machine SEED=17      that stream alone
 #   make machine-long               MACHINE_OPERATIONS alone
 #   make machine-coverage           what the streams reach, file by file

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* Masks and compile-time checks. */
+/* Masks, compile-time checks, and what compilers have to be told. */
 #ifndef VMMU_BASE_BITS_H
 #define VMMU_BASE_BITS_H
 

@@ -2,6 +2,7 @@
 /* See flush.h. */
 #include "engine/flush.h"
 #include <vmmu/host.h>
+#include "base/assert.h"
 #include "base/count.h"
 #include "page/page.h"
 
@@ -52,6 +53,7 @@ bool vmmu_flush_hand_up(struct vmmu_flush *flush)
 
 void vmmu_flush_defer(struct vmmu_flush *flush)
 {
+	CHECK(flush->vm, !flush->dead);
 	if (!flush_is_owed(flush))
 		return;
 	__atomic_fetch_add(&flush->vm->flushes_deferred, 1, __ATOMIC_SEQ_CST);

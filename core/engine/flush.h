@@ -68,7 +68,7 @@ static inline void flush_add_deferred(struct vmmu_flush *flush)
 		flush_add_range(flush, 0, ~0ull);
 }
 
-/* What is owed, no tables, is deferred. The debt is 0 afterwards. Context: vm shared. */
+/* What is owed, which is no tables, is deferred. The debt is 0 afterwards. Context: vm shared. */
 void vmmu_flush_defer(struct vmmu_flush *flush);
 
 /* Flush what is owed, then let go of the dead tables. The debt is 0 afterwards. Context: atomic. */

@@ -8,8 +8,8 @@
  *
  * First the frames of a batch of pages are protected, then all CPUs that may hold writable translations of them are flushed,
  * once; only then the guest's entries are read. A page whose guest table is rewritten right after every sync is not
- * protected at all: it stays unsync and is read again each time. The flush of what the comparison takes away is the guest's
- * own affair, but for the tables of L1's for L2, whose other roots no flush of L1's finds.
+ * protected at all: it stays unsync and is read again each time. The flush of what the comparison takes away is deferred,
+ * see flush_is_guests().
  */
 #include "engine/shadow.h"
 #include "base/count.h"
