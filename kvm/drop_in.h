@@ -26,6 +26,11 @@ struct vmmu_kvm_vcpu {
 	struct vmmu_vcpu v;
 	struct kvm_vcpu *vcpu;
 	struct vmmu_mode l2_mode;	/* how L2's own tables are read, while L1's nested ones are v.nested's */
+	struct vmmu_regs l1_regs, l2_regs, npt_regs;	/* what v.l1's mode, l2_mode and v.nested's were last made from */
+	struct vmmu_ept_config ept_config;
+	struct {
+		bool gbpages, pse36, amd;
+	} cpuid;			/* what CPUID tells the guest: a look at it is a search */
 };
 
 static inline struct vmmu_kvm *kvm_to_vmmu_kvm(struct kvm *kvm)
@@ -122,7 +127,7 @@ struct vmmu_mode *vmmu_kvm_mode(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu);
 vmmu_gpa_t vmmu_kvm_translate_nested(struct kvm_vcpu *vcpu, gpa_t gpa, u64 pf, struct vmmu_guest_fault *why);
 void vmmu_kvm_exception_from(struct kvm_vcpu *vcpu, const struct kvm_mmu *mmu, const struct vmmu_guest_fault *fault,
 			     struct x86_exception *exception);
-void vmmu_kvm_mode_from_vcpu(struct kvm_vcpu *vcpu, struct vmmu_mode *mode);
+void vmmu_kvm_update_mode(struct kvm_vcpu *vcpu, struct vmmu_mode *mode, struct vmmu_regs *last);
 gpa_t vmmu_kvm_gva_to_gpa(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, gpa_t addr, u64 access,
 			  struct x86_exception *exception);
 

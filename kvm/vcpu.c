@@ -109,7 +109,7 @@ void kvm_init_mmu(struct kvm_vcpu *vcpu)
 		init_l2_walker(vcpu);
 		return;
 	}
-	vmmu_kvm_mode_from_vcpu(vcpu, &c->mode);
+	vmmu_kvm_update_mode(vcpu, &c->mode, &vcpu_to_vmmu_kvm(vcpu)->l1_regs);
 	vmmu_kvm_view_mode(mmu, &c->mode);
 	mmu->get_guest_pgd = get_cr3;
 	mmu->get_pdptr = kvm_pdptr_read;
@@ -142,6 +142,11 @@ EXPORT_SYMBOL_GPL(kvm_mmu_reset_context);
 
 void kvm_mmu_after_set_cpuid(struct kvm_vcpu *vcpu)
 {
+	struct vmmu_kvm_vcpu *vv = vcpu_to_vmmu_kvm(vcpu);
+
+	vv->cpuid.gbpages = guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES);
+	vv->cpuid.pse36 = guest_cpuid_has(vcpu, X86_FEATURE_PSE36);
+	vv->cpuid.amd = guest_cpuid_is_amd_or_hygon(vcpu);
 	kvm_mmu_reset_context(vcpu);
 	/* A vCPU that has run cannot change what its CPU is: KVM_SET_CPUID has refused that before. */
 	KVM_BUG_ON(vcpu->arch.last_vmentry_cpu != -1, vcpu->kvm);
@@ -165,10 +170,11 @@ void __kvm_mmu_refresh_passthrough_bits(struct kvm_vcpu *vcpu, struct kvm_mmu *m
 static void init_l2_walker(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->arch.nested_mmu;
-	struct vmmu_mode *mode = &vcpu_to_vmmu_kvm(vcpu)->l2_mode;
+	struct vmmu_kvm_vcpu *vv = vcpu_to_vmmu_kvm(vcpu);
+	struct vmmu_mode *mode = &vv->l2_mode;
 
-	vmmu_kvm_mode_from_vcpu(vcpu, mode);
-	mode->nested = vcpu_to_vmmu(vcpu)->nested.mode.accessed_dirty ? VMMU_NESTED_WRITE : VMMU_NESTED_READ;
+	vmmu_kvm_update_mode(vcpu, mode, &vv->l2_regs);
+	mode->nested = vv->v.nested.mode.accessed_dirty ? VMMU_NESTED_WRITE : VMMU_NESTED_READ;
 	vmmu_kvm_view_mode(mmu, mode);
 	mmu->get_guest_pgd = get_cr3;
 	mmu->get_pdptr = kvm_pdptr_read;
@@ -200,17 +206,18 @@ static void init_nested(struct kvm_vcpu *vcpu, union vmmu_role role, u64 pgd)
 void kvm_init_shadow_npt_mmu(struct kvm_vcpu *vcpu, unsigned long cr0, unsigned long cr4, u64 efer, gpa_t nested_cr3)
 {
 	struct vmmu_context *c = mmu_to_context(&vcpu->arch.guest_mmu);
+	struct vmmu_kvm_vcpu *vv = vcpu_to_vmmu_kvm(vcpu);
 	struct vmmu_regs l1 = {
 		.cr0 = cr0,
 		.cr4 = cr4,
 		.efer = efer,
 		.reserved_gpa_bits = vcpu->arch.reserved_gpa_bits,
-		.gbpages = guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES),
+		.gbpages = vv->cpuid.gbpages,
 		.pse36 = true,
 		.amd = true,
 	};
 
-	vmmu_mode_init_npt(&c->mode, &l1);
+	vmmu_mode_update_npt(&c->mode, &vv->npt_regs, &l1);
 	init_nested(vcpu, vmmu_role_npt(&c->mode, vmmu_kvm_direct_level(vcpu), is_smm(vcpu)), nested_cr3);
 }
 EXPORT_SYMBOL_GPL(kvm_init_shadow_npt_mmu);
@@ -226,7 +233,7 @@ void kvm_init_shadow_ept_mmu(struct kvm_vcpu *vcpu, bool execonly, int huge_page
 		.accessed_dirty = accessed_dirty,
 	};
 
-	vmmu_mode_init_ept(&c->mode, &ept);
+	vmmu_mode_update_ept(&c->mode, &vcpu_to_vmmu_kvm(vcpu)->ept_config, &ept);
 	init_nested(vcpu, vmmu_role_ept(&c->mode, ept.root_level, 0), new_eptp);
 }
 EXPORT_SYMBOL_GPL(kvm_init_shadow_ept_mmu);

@@ -4,20 +4,22 @@
 #include <asm/vmx.h>
 #include <vmmu/host.h>
 
-void vmmu_kvm_mode_from_vcpu(struct kvm_vcpu *vcpu, struct vmmu_mode *mode)
+/* Have @mode, made from *@last before, follow the vCPU's registers. */
+void vmmu_kvm_update_mode(struct kvm_vcpu *vcpu, struct vmmu_mode *mode, struct vmmu_regs *last)
 {
+	const struct vmmu_kvm_vcpu *vv = vcpu_to_vmmu_kvm(vcpu);
 	struct vmmu_regs regs = {
 		.cr0 = kvm_read_cr0_bits(vcpu, X86_CR0_PG | X86_CR0_WP),
 		.cr4 = kvm_read_cr4_bits(vcpu, KVM_MMU_CR4_ROLE_BITS),
 		.efer = vcpu->arch.efer,
 		.reserved_gpa_bits = vcpu->arch.reserved_gpa_bits,
 		/* Under nested paging the CPU walks the guest's tables and takes what it can, whatever CPUID says. */
-		.gbpages = tdp_enabled ? boot_cpu_has(X86_FEATURE_GBPAGES) : guest_cpuid_has(vcpu, X86_FEATURE_GBPAGES),
-		.pse36 = tdp_enabled || guest_cpuid_has(vcpu, X86_FEATURE_PSE36),
-		.amd = guest_cpuid_is_amd_or_hygon(vcpu),
+		.gbpages = tdp_enabled ? boot_cpu_has(X86_FEATURE_GBPAGES) : vv->cpuid.gbpages,
+		.pse36 = tdp_enabled || vv->cpuid.pse36,
+		.amd = vv->cpuid.amd,
 	};
 
-	vmmu_mode_init_legacy(mode, &regs);
+	vmmu_mode_update_legacy(mode, last, &regs);
 }
 
 struct vmmu_mode *vmmu_kvm_mode(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)

@@ -95,3 +95,40 @@ void vmmu_mode_set_wp(struct vmmu_mode *mode, bool wp)
 	mode->wp = wp;
 	vmmu_perm_build(mode);
 }
+
+/* Are they the same to a constructor, but for CR0.WP? Bits that no constructor looks at may differ. */
+static bool regs_equal(const struct vmmu_regs *a, const struct vmmu_regs *b)
+{
+	const uint64_t cr4 = VMMU_CR4_PSE | VMMU_CR4_PAE | VMMU_CR4_LA57 | VMMU_CR4_SMEP | VMMU_CR4_SMAP | VMMU_CR4_PKE;
+	const uint64_t efer = VMMU_EFER_LMA | VMMU_EFER_NXE;
+
+	return !((a->cr0 ^ b->cr0) & VMMU_CR0_PG) && !((a->cr4 ^ b->cr4) & cr4) && !((a->efer ^ b->efer) & efer) &&
+	       a->reserved_gpa_bits == b->reserved_gpa_bits && a->maxphyaddr == b->maxphyaddr &&
+	       a->gbpages == b->gbpages && a->pse36 == b->pse36 && a->amd == b->amd;
+}
+
+void vmmu_mode_update_legacy(struct vmmu_mode *mode, struct vmmu_regs *last, const struct vmmu_regs *regs)
+{
+	if (mode->format == VMMU_FORMAT_NONE || !regs_equal(last, regs))
+		vmmu_mode_init_legacy(mode, regs);
+	else
+		vmmu_mode_set_wp(mode, regs->cr0 & VMMU_CR0_WP);
+	*last = *regs;
+}
+
+void vmmu_mode_update_npt(struct vmmu_mode *mode, struct vmmu_regs *last, const struct vmmu_regs *l1)
+{
+	if (mode->format == VMMU_FORMAT_NONE || !regs_equal(last, l1))
+		vmmu_mode_init_npt(mode, l1);
+	*last = *l1;
+}
+
+void vmmu_mode_update_ept(struct vmmu_mode *mode, struct vmmu_ept_config *last, const struct vmmu_ept_config *config)
+{
+	if (mode->format == VMMU_FORMAT_NONE || last->reserved_gpa_bits != config->reserved_gpa_bits ||
+	    last->maxphyaddr != config->maxphyaddr || last->root_level != config->root_level ||
+	    last->huge_level != config->huge_level || last->execonly != config->execonly ||
+	    last->accessed_dirty != config->accessed_dirty)
+		vmmu_mode_init_ept(mode, config);
+	*last = *config;
+}

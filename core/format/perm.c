@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * The permission table, cell by cell from the rules of the Intel SDM vol. 3 "Determination of Access
- * Rights" and "Protection Keys". Built when a mode is, read on every check: clarity counts here.
+ * Rights" and "Protection Keys". Built when a mode is, read on every check.
  */
 #include "format/perm.h"
 #include "base/bits.h"
@@ -24,21 +24,36 @@ static struct perm_kind perm_kind(const struct vmmu_mode *mode, unsigned int ind
 	};
 }
 
-/* Does an access of kind @k to a page with rights @acc fault? A write that is a fetch too has to pass both. */
-static bool perm_faults(const struct vmmu_mode *mode, struct perm_kind k, unsigned int acc)
+/*
+ * Sets of rights, as a cell of the table is one: bit a is set for each combination a of rights that has @right. Worked out
+ * by the compiler.
+ */
+static unsigned int rights_with(unsigned int right)
 {
-	const bool user_page = acc & VMMU_ACC_U;
+	unsigned int a, set = 0;
 
-	if (k.user && !user_page)
-		return true;
-	if (k.write && !(acc & VMMU_ACC_W) && (k.user || mode->wp))
-		return true;
-	if (k.fetch && !(acc & VMMU_ACC_X) && mode->nx)
-		return true;
-	if (k.user || !user_page)
-		return false;
+	for (a = 0; a < 8; a++)
+		if (a & right)
+			set |= 1u << a;
+	return set;
+}
+
+/* With which rights does an access of kind @k fault? A write that is a fetch too has to pass both. */
+static unsigned int perm_faults(const struct vmmu_mode *mode, struct perm_kind k)
+{
+	const unsigned int user_pages = rights_with(VMMU_ACC_U);
+	unsigned int faults = 0;
+
+	if (k.user)
+		faults |= ~user_pages;
+	if (k.write && (k.user || mode->wp))
+		faults |= ~rights_with(VMMU_ACC_W);
+	if (k.fetch && mode->nx)
+		faults |= ~rights_with(VMMU_ACC_X);
 	/* The kernel at a user's page. */
-	return k.fetch ? mode->smep : mode->smap && !k.flag4;
+	if (!k.user && (k.fetch ? mode->smep : mode->smap && !k.flag4))
+		faults |= user_pages;
+	return faults & 0xff;
 }
 
 /* Which of AD (1) and WD (2) of a user page's key forbid a data access of kind @k. Fetches are exempt. */
@@ -53,17 +68,13 @@ static uint32_t perm_key_bits(const struct vmmu_mode *mode, struct perm_kind k)
 
 void vmmu_perm_build(struct vmmu_mode *mode)
 {
-	unsigned int i, acc;
+	unsigned int i;
 
 	mode->perm.pkru_mask = 0;
 	for (i = 0; i < 16; i++) {
 		const struct perm_kind k = perm_kind(mode, i);
-		unsigned int faults = 0;
 
-		for (acc = 0; acc < 8; acc++)
-			if (perm_faults(mode, k, acc))
-				faults |= 1u << acc;
-		mode->perm.fault[i] = (uint8_t)faults;
+		mode->perm.fault[i] = (uint8_t)perm_faults(mode, k);
 		mode->perm.pkru_mask |= perm_key_bits(mode, k) << (2 * i);
 	}
 }

@@ -142,6 +142,15 @@ void vmmu_mode_init_npt(struct vmmu_mode *mode, const struct vmmu_regs *l1);
 void vmmu_mode_init_ept(struct vmmu_mode *mode, const struct vmmu_ept_config *config);
 
 /*
+ * The same for a @mode that the constructor of that name made from *@last, or that is all zero: it becomes what the
+ * constructor would make of the new arguments, which *@last holds then. Costs next to nothing if none that counts has changed,
+ * as at most switches between L1 and L2; nested is left alone then. Context: any.
+ */
+void vmmu_mode_update_legacy(struct vmmu_mode *mode, struct vmmu_regs *last, const struct vmmu_regs *regs);
+void vmmu_mode_update_npt(struct vmmu_mode *mode, struct vmmu_regs *last, const struct vmmu_regs *l1);
+void vmmu_mode_update_ept(struct vmmu_mode *mode, struct vmmu_ept_config *last, const struct vmmu_ept_config *config);
+
+/*
  * CR0.WP changed and nothing else did. Rebuilds the permission table, touches nothing else but wp; no-op
  * for NPT, EPT and no paging, where WP means nothing, and if nothing changes. Context: any.
  */

@@ -186,6 +186,101 @@ static void test_ept(void **state)
 	}
 }
 
+/* Combination @i with one thing changed: a bit of those that count, an argument that combinations leave alone, or nothing. */
+static struct vmmu_regs changed(unsigned int i, unsigned int what)
+{
+	struct vmmu_regs r = combination(what < 11 ? i ^ 1u << what : i);
+
+	r.reserved_gpa_bits ^= what == 11 ? 1ull << 47 : 0;
+	r.maxphyaddr ^= what == 12 ? 4 : 0;
+	r.pse36 ^= what == 13;
+	r.amd ^= what == 14;
+	r.cr0 ^= what == 15 ? 1u << 3 : 0;
+	return r;
+}
+
+static void follow(struct vmmu_mode *legacy, struct vmmu_mode *npt, struct vmmu_regs last[2], const struct vmmu_regs *r)
+{
+	struct vmmu_mode fresh;
+
+	vmmu_mode_update_legacy(legacy, &last[0], r);
+	vmmu_mode_init_legacy(&fresh, r);
+	assert_same_mode(legacy, &fresh);
+	vmmu_mode_update_npt(npt, &last[1], r);
+	vmmu_mode_init_npt(&fresh, r);
+	assert_same_mode(npt, &fresh);
+}
+
+/* A mode that follows its registers is what a new one would be, whatever it was made from before. */
+static void test_update(void **state)
+{
+	struct vmmu_mode legacy = { .format = VMMU_FORMAT_NONE }, npt = { .format = VMMU_FORMAT_NONE };
+	struct vmmu_regs last[2] = { { 0 } };
+	unsigned int i, what;
+
+	(void)state;
+	for (i = 0; i < COMBINATIONS; i++) {
+		for (what = 0; what < 16; what++) {
+			const struct vmmu_regs before = combination(i), after = changed(i, what);
+
+			follow(&legacy, &npt, last, &before);
+			follow(&legacy, &npt, last, &after);
+		}
+	}
+}
+
+/* CR0.WP came by the way of a guest that may write it without an exit, between two updates. */
+static void test_update_after_set_wp(void **state)
+{
+	struct vmmu_mode m = { .format = VMMU_FORMAT_NONE }, fresh;
+	struct vmmu_regs last = { 0 }, r = combination(COMBINATIONS - 1);
+
+	(void)state;
+	vmmu_mode_update_legacy(&m, &last, &r);
+	vmmu_mode_set_wp(&m, false);
+	vmmu_mode_update_legacy(&m, &last, &r);
+	vmmu_mode_init_legacy(&fresh, &r);
+	assert_same_mode(&m, &fresh);
+}
+
+/* What is not made from the registers stays as long as they do. */
+static void test_update_leaves_nested(void **state)
+{
+	struct vmmu_mode m = { .format = VMMU_FORMAT_NONE };
+	struct vmmu_regs last = { 0 }, r = combination(COMBINATIONS - 1);
+
+	(void)state;
+	vmmu_mode_update_legacy(&m, &last, &r);
+	m.nested = VMMU_NESTED_WRITE;
+	vmmu_mode_update_legacy(&m, &last, &r);
+	assert_int_equal(m.nested, VMMU_NESTED_WRITE);
+}
+
+static void test_update_ept(void **state)
+{
+	struct vmmu_mode m = { .format = VMMU_FORMAT_NONE }, fresh;
+	struct vmmu_ept_config last = { 0 };
+	unsigned int i;
+
+	(void)state;
+	/* Back and forth between each and what one bit makes of it. */
+	for (i = 0; i < 128 * 7 * 2; i++) {
+		const unsigned int n = i / 14 ^ (i & 1 ? 1u << i / 2 % 7 : 0);
+		const struct vmmu_ept_config c = {
+			.reserved_gpa_bits = n & 1 ? 1ull << 47 : 0,
+			.maxphyaddr = n & 2 ? 46 : 40,
+			.root_level = n & 4 ? 5 : 4,
+			.execonly = n & 8,
+			.accessed_dirty = n & 16,
+			.huge_level = (uint8_t)(1 + (n >> 5) % 3),
+		};
+
+		vmmu_mode_update_ept(&m, &last, &c);
+		vmmu_mode_init_ept(&fresh, &c);
+		assert_same_mode(&m, &fresh);
+	}
+}
+
 static void test_names(void **state)
 {
 	int i, k;
@@ -209,6 +304,10 @@ int main(void)
 		cmocka_unit_test(test_from_zero),
 		cmocka_unit_test(test_set_wp),
 		cmocka_unit_test(test_ept),
+		cmocka_unit_test(test_update),
+		cmocka_unit_test(test_update_after_set_wp),
+		cmocka_unit_test(test_update_leaves_nested),
+		cmocka_unit_test(test_update_ept),
 		cmocka_unit_test(test_names),
 	};
 
