@@ -8,6 +8,8 @@ MARK = re.compile(r"^(?!L\d ).*?@@bed (\S+) ?(.*)")         # "L1 ..." is a gues
 NOTE = re.compile(r"^@@note (\S+) (.*)")
 PANIC = re.compile(r"^(?!L\d ).*(Kernel panic - not syncing: .*|qemu: fatal: .*)")
 CAUSE = re.compile(r"^(?!L\d ).*((?:BUG|Oops|general protection fault|invalid opcode|kernel BUG at)\b.*)")
+LOCKUP = re.compile(r"^(?!L\d ).*watchdog: BUG: soft lockup - CPU#\d+ stuck for (\d+)s!")
+LOST = 60                   # seconds after which a CPU that does nothing else will not come back
 SKIPPED = 4                 # the exit status of a test that does not apply
 
 
@@ -16,6 +18,7 @@ class Listener:
 
     ready: uptime at which user space was up, or None. stopped: it ran out of jobs. next: number of the next job to end.
     current: Outcome of the job that runs, or None. panic, module_failed: what the machine said of these, or "".
+    lost: its kernel has said for a minute that one of its CPUs does not come back.
     """
 
     def __init__(self, jobs, first=0):
@@ -26,6 +29,7 @@ class Listener:
         self.current = None
         self.panic = ""
         self.module_failed = ""
+        self.lost = False
         self._began = 0.0
         self._cause = ""
 
@@ -37,6 +41,9 @@ class Listener:
         cause = CAUSE.match(line)
         if cause and not self._cause:
             self._cause = f" after {cause[1]}"
+        lockup = LOCKUP.match(line)
+        if lockup and int(lockup[1]) >= LOST:
+            self.lost = True
         panic = PANIC.match(line)
         if panic and not self.panic:
             self.panic = panic[1] + self._cause

@@ -61,6 +61,9 @@ class _Boot:
                     self._deadline = time.monotonic() + self._patience(host)
                 if outcome:
                     yield outcome
+                elif listener.lost:
+                    self.hung = True
+                    break
         finally:
             console.close()
         self.crashed = not listener.stopped and not self.hung
