@@ -62,6 +62,11 @@ void machine_vm_init(struct machine_vm *m, const struct machine_config *config)
 	vmmu_params_default(&m->vm.params);
 	m->vm.params.root_cache = config->root_cache;
 	m->vm.params.prefetch = config->prefetch;
+	if (config->odd_policy) {
+		m->vm.params.sync_patience = config->sync_patience;
+		m->vm.params.write_flood = config->write_flood;
+		m->vm.params.frame_leaves = config->frame_leaves;
+	}
 	m->vm.fmt = &m->fmt;
 	m->vm.huge_level_max = config->huge_level_max;
 	m->vm.dirty_by_pml = config->pml;

@@ -27,6 +27,9 @@ struct machine_config {
 	uint8_t huge_level_max;
 	uint8_t level;			/* of direct trees */
 	uint8_t root_cache, prefetch;
+	bool odd_policy;		/* for what follows; else the defaults */
+	uint8_t sync_patience, write_flood;
+	uint16_t frame_leaves;
 	bool encrypted;			/* legacy: the highest address bit says that memory is encrypted */
 	bool shadow;			/* legacy: no nested paging, the guest's own tables are mirrored */
 	bool guest_gb, guest_amd;	/* what the guest's CPU is */

@@ -201,12 +201,6 @@ bool vmmu_shadow_try_unsync(struct vmmu_vcpu *v, vmmu_gfn_t gfn);
 /* Something at or below @page is unsync: let every page above know. Context: rcu. */
 void vmmu_shadow_mark_above(struct vmmu_page *page);
 
-/*
- * A table that becomes unsync again after a sync is left so for this many syncs: to protect it costs a flush of all CPUs and a
- * fault, to compare it once more some hundred loads.
- */
-#define REWRITTEN_PATIENCE 8
-
 /* --- Sync (shadow_sync.c) ----------------------------------------------------------------- */
 
 /*

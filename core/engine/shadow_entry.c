@@ -14,9 +14,6 @@
 #include "page/entry_set.h"
 #include "page/page.h"
 
-/* More leaves than these map a frame only in a guest that maps it again and again: its page of zeros, or none of ours. */
-#define LEAVES_OF_A_FRAME 512
-
 static struct vmmu_place place_of(struct vmmu_page *page, unsigned int i, vmmu_gfn_t gfn)
 {
 	return (struct vmmu_place){
@@ -149,13 +146,13 @@ static enum vmmu_leaf_result leaf_result(const struct vmmu_shadow_leaf *leaf, ui
  */
 static void limit_leaves(struct vmmu_vm *vm, vmmu_entry_set *set, const struct vmmu_place *at, struct vmmu_flush *debt)
 {
+	unsigned int most = vm->params.frame_leaves;
 	struct vmmu_place victim = *at;
 	uint64_t old;
 
-	if (!vmmu_entry_set_needs_node(set) || vmmu_entry_set_count(set) < LEAVES_OF_A_FRAME)
+	if (!vmmu_entry_set_needs_node(set) || vmmu_entry_set_count(set) < most)
 		return;
-	victim.entry = vmmu_entry_set_take(set, (unsigned int)counter_read(&leaf_count_of(vm, at->entry)->set) %
-					   LEAVES_OF_A_FRAME);
+	victim.entry = vmmu_entry_set_take(set, (unsigned int)counter_read(&leaf_count_of(vm, at->entry)->set) % most);
 	/* As where the host drops it: without its page's lock. */
 	old = pte_swap(victim.entry, 0);
 	vmmu_change_account(&victim, old, 0);

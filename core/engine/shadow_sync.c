@@ -129,7 +129,8 @@ static void batch_run(struct sync_batch *batch)
 		struct vmmu_page *page = batch->page[n];
 
 		page_lock(page);
-		if (page->s.unsync && !page->s.tracked && !page->invalid && page->s.rewritten <= REWRITTEN_PATIENCE)
+		if (page->s.unsync && !page->s.tracked && !page->invalid &&
+		    page->s.rewritten <= batch->vm->params.sync_patience)
 			vmmu_shadow_track(page, &debt);
 		/* Also where another has protected the frame, or dropped its leaves: that one's flush may be due still. */
 		if (page->s.unsync && page->s.tracked)

@@ -108,8 +108,8 @@ static void unsync_page(struct vmmu_vcpu *v, struct vmmu_page *page)
 {
 	page_lock(page);
 	if (page->s.tracked && !page->invalid) {
-		if (page->s.rewritten <= REWRITTEN_PATIENCE)
-			page->s.rewritten += REWRITTEN_PATIENCE;
+		if (page->s.rewritten <= v->vm->params.sync_patience)
+			page->s.rewritten += v->vm->params.sync_patience;
 		if (!page->s.unsync)
 			vmmu_host_trace_page(v->vm, page, VMMU_PAGE_UNSYNC);
 		page->s.unsync = true;

@@ -6,9 +6,6 @@
 #include "format/spte.h"
 #include "page/index.h"
 
-/* So many emulated writes in a row, without a fault through the page, and the frame is taken for no table any more. */
-#define FLOOD 3
-
 static unsigned int entry_bytes(const struct vmmu_page *page)
 {
 	return page->role.format == VMMU_FORMAT_PT32 || page->role.format == VMMU_FORMAT_NPT32 ? 4 : 8;
@@ -29,7 +26,9 @@ static bool is_odd_write(const struct vmmu_page *page, unsigned int offset, unsi
 
 static bool is_flooded(struct vmmu_page *page)
 {
-	return page->role.level > VMMU_LEVEL_4K && __atomic_add_fetch(&page->s.writes, 1, __ATOMIC_RELAXED) >= FLOOD;
+	unsigned int most = page->vm->params.write_flood;
+
+	return most && page->role.level > VMMU_LEVEL_4K && __atomic_add_fetch(&page->s.writes, 1, __ATOMIC_RELAXED) >= most;
 }
 
 /* Drop what guest entry @g of the mirrored table stands behind. Context: page's lock. */

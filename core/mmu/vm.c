@@ -13,7 +13,13 @@
 
 void vmmu_params_default(struct vmmu_params *params)
 {
-	*params = (struct vmmu_params){ .root_cache = 16, .prefetch = 8 };
+	*params = (struct vmmu_params){
+		.root_cache = 16,
+		.prefetch = 8,
+		.sync_patience = 8,
+		.write_flood = 3,
+		.frame_leaves = 4096,
+	};
 }
 
 void vmmu_vm_init(struct vmmu_vm *vm)

@@ -145,8 +145,16 @@ struct vmmu_params {
 	uint8_t root_cache;		/* roots a context remembers beside its current one, 0..VMMU_ROOT_CACHE_MAX */
 	uint8_t roots_seen;		/* of these, how many the host's own handling of guest flushes knows of */
 	uint8_t prefetch;		/* leaves tried around a 4K fault, a power of two, 0 = none */
+	uint8_t sync_patience;		/* syncs for which a table that is written after each of them stays writable,
+					 * 0..VMMU_SYNC_PATIENCE_MAX; 0: it is protected by every sync */
+	uint8_t write_flood;		/* emulated writes in a row, without a fault through the table between them, after which an
+					 * upper table is taken for none any more; 0: never */
+	uint16_t frame_leaves;		/* shadow leaves that may map one frame, or some more, and then one goes for each that comes;
+					 * at least VMMU_FRAME_LEAVES_MIN */
 };
 #define VMMU_ROOT_CACHE_MAX 64
+#define VMMU_SYNC_PATIENCE_MAX 127
+#define VMMU_FRAME_LEAVES_MIN 16
 void vmmu_params_default(struct vmmu_params *params);
 
 /*

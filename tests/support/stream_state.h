@@ -84,6 +84,10 @@ static inline void stream_vary(struct machine_config *config, uint64_t seed)
 		config->exec_only = machine_random_below(&random, 2);
 		config->pml = config->ad && machine_random_below(&random, 2);
 	}
+	config->odd_policy = machine_random_below(&random, 2);
+	config->sync_patience = (uint8_t)((1u << machine_random_below(&random, 8)) - 1);
+	config->write_flood = (uint8_t)machine_random_below(&random, 6);
+	config->frame_leaves = (uint16_t)(VMMU_FRAME_LEAVES_MIN + machine_random_below(&random, 30));
 }
 
 struct stream {

@@ -190,6 +190,45 @@ static void test_patience(void **state)
 	end();
 }
 
+/* The same with each bound that there can be: never let be, and the longest. */
+static void test_patience_by_policy(void **state)
+{
+	static const unsigned int patience[] = { 0, 1, VMMU_SYNC_PATIENCE_MAX };
+	static const unsigned int least[] = { 45, 15, 1 }, most[] = { 45, 40, 2 };
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		begin();
+		m.vm.params.sync_patience = (uint8_t)patience[i];
+		for (unsigned int n = 0; n < 45; n++)
+			write_table_and_flush();
+		assert_in_range(count(VMMU_C_UNSYNCED), least[i], most[i]);
+		end();
+	}
+}
+
+/* A table that is linked, written so often and not used between, is let go with the last of the writes, or never. */
+static void test_flood_by_policy(void **state)
+{
+	static const unsigned int flood[] = { 0, 1, 5, 255 };
+
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++) {
+		unsigned int most = flood[i] ? flood[i] : 300;
+
+		begin();
+		m.vm.params.write_flood = (uint8_t)flood[i];
+		for (unsigned int n = 0; n < most; n++) {
+			assert_int_equal(count(VMMU_C_SHADOWS_FLOODED), 0);
+			machine_slots_read_lock(&m);
+			vmmu_guest_written(&m.vm, (PROCESS + 1) << 12 | 0x800, 8);
+			machine_slots_read_unlock(&m);
+		}
+		assert_int_equal(count(VMMU_C_SHADOWS_FLOODED), flood[i] ? 1 : 0);
+		end();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +237,8 @@ int main(void)
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_other_links),
 		cmocka_unit_test(test_patience),
+		cmocka_unit_test(test_patience_by_policy),
+		cmocka_unit_test(test_flood_by_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
