@@ -12,7 +12,7 @@ PAIRS ?= 3
 
 RUN_DEPS = deps-run $(if $(filter ept%,$(MODE)),deps-bochs)
 
-.PHONY: run compare overhead deps-bochs
+.PHONY: run compare overhead policies deps-bochs
 run: $(RUN_DEPS) ## boot a Linux guest in a guest of our KVM, let it work, and show what the MMU did (MODE=npt: a guest)
 	+@$(PYTHON) -B -m bed.run --mode $(MODE) --kvm $(KVM) $(if $(filter 1,$(V)),--verbose)
 
@@ -21,6 +21,9 @@ compare: $(RUN_DEPS) ## run guests in our KVM and in Debian's by turns, and comp
 
 overhead: $(RUN_DEPS) ## count the instructions and exits that shadow paging costs, ours and Debian's
 	+@$(PYTHON) -B -m bed.overhead
+
+policies: $(RUN_DEPS) ## count what each parameter of the shadow engine's policy is worth
+	+@$(PYTHON) -B -m bed.policies
 
 deps-bochs: deps-run
 	@mk/deps.sh packages $(DEPS_INTEL)
