@@ -6,7 +6,8 @@ import shlex
 from .places import BED, kernel_image
 from .protocol import Listener
 
-COMMAND_LINE = "console=ttyS0 quiet oops=panic panic=-1"
+# pci=noearly: on AMD's CPUs Linux looks for an AGP bridge, twice, by 33,000 reads of ports, which take L2 half of its boot.
+COMMAND_LINE = "console=ttyS0 quiet oops=panic panic=-1 pci=noearly"
 
 
 def pack_guest(host_image, label, guest_image, jobs, work, kernel=None):
