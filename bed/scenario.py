@@ -33,7 +33,7 @@ def main():
     for outcome in run_jobs(QemuHost(vendor=mode.vendor), image, jobs, folder,
                             print if arguments.verbose else None):
         failed |= not outcome.ok
-        hangs = f", the host hung {outcome.hangs} times" if outcome.hangs else ""
+        hangs = f", the emulator hung or broke it {outcome.hangs} times" if outcome.hangs else ""
         print(f"{outcome.status} {outcome.job.name} {outcome.seconds:.1f} s {outcome.reason}{hangs}".rstrip())
         sys.stdout.flush()
     if failed:

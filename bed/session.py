@@ -3,6 +3,7 @@
 import time
 
 from .errors import BedError
+from .flaws import interrupted_twice
 from .job import Outcome, Status
 from .protocol import Listener
 
@@ -15,8 +16,9 @@ def run_jobs(host, image, jobs, work, watch=None):
 
     host: a Host. image: an Image; it carries the jobs into the host. work: a folder for initramfs.cpio and console.log.
     watch: called with each line of the console, as it comes.
-    After a crash or a hang the host is booted again for the jobs that are left. A host that hangs is given a second
-    try, and the hang is counted in Outcome.hangs. BedError if the host does not come up at all.
+    After a crash or a hang the host is booted again for the jobs that are left. A job whose host hangs, or that fails of
+    a flaw of the emulator (flaws.py), is given a second try, and that is counted in Outcome.hangs. BedError if the host
+    does not come up at all.
     """
     initramfs = work / "initramfs.cpio"
     image.write(initramfs, jobs)
@@ -24,7 +26,7 @@ def run_jobs(host, image, jobs, work, watch=None):
     done = 0
     with open(work / "console.log", "w", encoding="utf-8") as log:
         while done < len(jobs):
-            boot = _Boot(jobs, done, log, watch)
+            boot = _Boot(jobs, done, log, watch, forgiving=not hangs)
             for outcome in boot.run(host, initramfs):
                 outcome.hangs += hangs
                 hangs = 0
@@ -38,17 +40,24 @@ def run_jobs(host, image, jobs, work, watch=None):
 
 
 class _Boot:
-    """One boot of the host, from job number `first` to the last, or until the host is lost."""
+    """One boot of the host, from job number `first` to the last, or until the host is lost.
 
-    def __init__(self, jobs, first, log, watch):
+    forgiving: if the first job fails of a flaw of the emulator, it is to be tried again; the others are in any case.
+    """
+
+    def __init__(self, jobs, first, log, watch, forgiving):
         self.hung = self.crashed = False
+        self._forgiving = forgiving
         self._listener = Listener(jobs, first)
         self._log = log
         self._watch = watch or (lambda line: None)
         self._deadline = 0.0
 
     def run(self, host, initramfs):
-        """Boot and listen; yields the Outcome of each job that ends. Sets hung or crashed if the host is lost."""
+        """Boot and listen; yields the Outcome of each job that ends. Sets hung or crashed if the host is lost.
+
+        A job that the emulator broke counts as a host that hung.
+        """
         listener = self._listener
         self._deadline = time.monotonic() + host.boot_limit
         console = host.launch(initramfs, f"bed.first={listener.next}")
@@ -59,9 +68,10 @@ class _Boot:
                     raise BedError(f"a module does not load into the host: {listener.module_failed}", self._log.name)
                 if "@@bed" in line or listener.panic:
                     self._deadline = time.monotonic() + self._patience(host)
-                if outcome:
+                if outcome and not self._forgives(outcome):
+                    self._forgiving = True
                     yield outcome
-                elif listener.lost:
+                elif outcome or listener.lost:
                     self.hung = True
                     break
         finally:
@@ -81,6 +91,10 @@ class _Boot:
         if self.crashed:
             outcome.reason = f"the host stopped: {listener.panic or 'no message'}"
         return outcome
+
+    def _forgives(self, outcome):
+        """True if the emulator is to blame, and the job has its second try before it."""
+        return not outcome.ok and self._forgiving and interrupted_twice(outcome.lines)
 
     def _patience(self, host):
         """Seconds in which the host has to say something more."""

@@ -8,7 +8,7 @@
 
 # Quick ones first; a part that a new fragment brings is found by itself. The emulated Intel host takes one CPU for as long as
 # the emulated AMD hosts take, and they run side by side: what both need is built before.
-CHECK_ORDER := check-house check-unit check-machine check-race check-intel check-kvm
+CHECK_ORDER := check-house check-bed check-unit check-machine check-race check-intel check-kvm
 CHECK_FOUND := $(shell sed -n 's/^\(check-[a-z]*\):.*/\1/p' $(wildcard mk/*.mk))
 PARTS       ?= $(filter $(CHECK_FOUND),$(CHECK_ORDER)) $(sort $(filter-out $(CHECK_ORDER),$(CHECK_FOUND)))
 

@@ -12,7 +12,7 @@ PAIRS ?= 3
 
 RUN_DEPS = deps-run $(if $(filter ept%,$(MODE)),deps-bochs)
 
-.PHONY: run compare overhead policies deps-bochs
+.PHONY: run compare overhead policies deps-bochs check-bed
 run: $(RUN_DEPS) ## boot a Linux guest in a guest of our KVM, let it work, and show what the MMU did (MODE=npt: a guest)
 	+@$(PYTHON) -B -m bed.run --mode $(MODE) --kvm $(KVM) $(if $(filter 1,$(V)),--verbose)
 
@@ -24,6 +24,9 @@ overhead: $(RUN_DEPS) ## count the instructions and exits that shadow paging cos
 
 policies: $(RUN_DEPS) ## count what each parameter of the shadow engine's policy is worth
 	+@$(PYTHON) -B -m bed.policies
+
+check-bed: ## test how the test bed judges what a host shows
+	@$(PYTHON) -B -m tests.bed.test_session
 
 deps-bochs: deps-run
 	@mk/deps.sh packages $(DEPS_INTEL)

@@ -19,7 +19,7 @@ class Verdict:
         word = self._count(outcome.status)
         theirs = f"{stock[0]} {float(stock[1]):.1f} s" if stock else ""
         ours = f"{outcome.status} {outcome.seconds:.1f} s"
-        hung = f"the host hung {outcome.hangs} times" if outcome.hangs else ""
+        hung = f"the emulator hung or broke it {outcome.hangs} times" if outcome.hangs else ""
         lost = "the distribution's KVM does not skip it" if word == "skip" and stock and stock[0] == Status.PASS else ""
         remark = "; ".join(filter(None, (outcome.reason, lost, hung)))
         print(f"{word:4}  {outcome.job.name:<36} {theirs:<16} {ours:<16} {remark}".rstrip(), flush=True)
@@ -41,7 +41,7 @@ class Verdict:
 
     def close(self):
         """Print the sum; returns the exit status."""
-        print(f"\nHangs of the host: {self.hangs}. All of the output: {self._log}")
+        print(f"\nTried again after a hang or a flaw of the emulator: {self.hangs}. All of the output: {self._log}")
         print(f"\n{self.passed} passed, {self.failed} failed, {self.skipped} skipped", flush=True)
         return 1 if self.failed or not self.passed else 0
 
