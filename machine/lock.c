@@ -18,30 +18,65 @@ void machine_mutex_unlock(pthread_mutex_t *mutex)
 	pthread_mutex_unlock(mutex);
 }
 
-static void vm_lock(struct machine_vm *m, bool excl)
+static void begin_wait(struct machine_vm *m) { __atomic_fetch_add(&m->waiting, 1, __ATOMIC_RELAXED); }
+static void end_wait(struct machine_vm *m) { __atomic_fetch_sub(&m->waiting, 1, __ATOMIC_RELAXED); }
+
+void machine_lock_shared(struct machine_vm *m)
 {
-	machine_lock_note(MACHINE_LOCK_VM, &m->lock, excl);
-	__atomic_fetch_add(&m->waiting, 1, __ATOMIC_RELAXED);
-	if (excl)
-		pthread_rwlock_wrlock(&m->lock);
-	else
-		pthread_rwlock_rdlock(&m->lock);
-	__atomic_fetch_sub(&m->waiting, 1, __ATOMIC_RELAXED);
+	machine_lock_note(MACHINE_LOCK_VM, &m->lock, false);
+	if (share_try_take(&m->shares, &machine_self()->share))
+		return;
+	begin_wait(m);
+	pthread_rwlock_rdlock(&m->lock);
+	end_wait(m);
+	shares_open(&m->shares);
+}
+
+void machine_lock_write(struct machine_vm *m)
+{
+	machine_lock_note(MACHINE_LOCK_VM, &m->lock, true);
+	begin_wait(m);
+	pthread_rwlock_wrlock(&m->lock);
+	end_wait(m);
+}
+
+void machine_close_shares(struct machine_vm *m)
+{
+	if (!shares_close(&m->shares))
+		return;
+	begin_wait(m);
+	for (struct machine_thread *thread = machine_threads(); thread; thread = thread->next)
+		machine_share_wait(&m->shares, &thread->share);
+	end_wait(m);
+}
+
+void machine_lock_excl(struct machine_vm *m)
+{
+	machine_lock_write(m);
+	machine_close_shares(m);
+}
+
+bool machine_is_alone(const struct machine_vm *m)
+{
+	return machine_lock_held(&m->lock) == MACHINE_HELD_EXCL && !flag_load(&m->shares.open);
 }
 
 static void vm_unlock(struct machine_vm *m, enum machine_held how)
 {
+	struct vmmu_share *share = &machine_self()->share;
+
 	if (machine_self()->rcu_depth)
 		machine_bug("the VM's lock is given up inside an RCU read section");
 	if (machine_lock_held(&m->lock) != how)
 		machine_bug("the VM's lock is given up in the wrong way");
+	if (share_is_held(&m->shares, share))
+		share_give(share);
+	else
+		pthread_rwlock_unlock(&m->lock);
 	machine_unlock_note(&m->lock);
-	pthread_rwlock_unlock(&m->lock);
 }
 
-void machine_lock_shared(struct machine_vm *m) { vm_lock(m, false); }
 void machine_unlock_shared(struct machine_vm *m) { vm_unlock(m, MACHINE_HELD_SHARED); }
-void machine_lock_excl(struct machine_vm *m) { vm_lock(m, true); }
 void machine_unlock_excl(struct machine_vm *m) { vm_unlock(m, MACHINE_HELD_EXCL); }
 
 bool machine_should_yield(struct machine_vm *m)

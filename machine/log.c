@@ -108,7 +108,7 @@ static uint64_t harvest_window(struct machine_vm *m, struct vmmu_slot *slot, uin
 
 	if (!mask)
 		return 0;
-	machine_lock_excl(m);
+	machine_lock_write(m);
 	if (split)
 		vmmu_split_range_atomic(&m->vm, slot, slot->start + n + (unsigned int)__builtin_ctzll(mask),
 					slot->start + n + 64 - (unsigned int)__builtin_clzll(mask), VMMU_LEVEL_4K);

@@ -29,14 +29,15 @@ static void invalidate_begin(struct machine_vm *m, uint64_t start, uint64_t end,
 {
 	uint64_t lost;
 
-	machine_lock_excl(m);
+	machine_lock_write(m);
 	if (!__atomic_fetch_add(&m->invalidating, 1, __ATOMIC_SEQ_CST)) {
-		m->invalid_start = start;
-		m->invalid_end = end;
+		word_store(&m->invalid_start, start);
+		word_store(&m->invalid_end, end);
 	} else {
-		m->invalid_start = start < m->invalid_start ? start : m->invalid_start;
-		m->invalid_end = end > m->invalid_end ? end : m->invalid_end;
+		word_store(&m->invalid_start, start < m->invalid_start ? start : m->invalid_start);
+		word_store(&m->invalid_end, end > m->invalid_end ? end : m->invalid_end);
 	}
+	machine_close_shares(m);
 	if (for_each_range(m, start, end, yield))
 		machine_flush(m, 0, ~0ull);
 	machine_unlock_excl(m);
@@ -48,7 +49,7 @@ static void invalidate_begin(struct machine_vm *m, uint64_t start, uint64_t end,
 
 static void invalidate_end(struct machine_vm *m)
 {
-	machine_lock_excl(m);
+	machine_lock_write(m);
 	__atomic_fetch_sub(&m->invalidating, 1, __ATOMIC_SEQ_CST);
 	machine_unlock_excl(m);
 }
@@ -59,7 +60,8 @@ bool machine_is_invalidating_at(struct machine_vm *m, const struct vmmu_fault *f
 
 	if (machine_lock_held(&m->lock) == MACHINE_NOT_HELD)
 		machine_bug("invalidating_at without the VM's lock");
-	return m->invalidating && page >= m->invalid_start && page < m->invalid_end;
+	return __atomic_load_n(&m->invalidating, __ATOMIC_ACQUIRE) && page >= word_load(&m->invalid_start) &&
+		page < word_load(&m->invalid_end);
 }
 
 static void set_flags(struct machine_ram *ram, uint64_t start, uint64_t end, unsigned int set, unsigned int clear)

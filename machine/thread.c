@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* See thread.h. */
 #include "thread.h"
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,12 @@ struct machine_thread *machine_thread_become(struct machine_thread *thread)
 
 	self = thread;
 	return before;
+}
+
+void machine_share_wait(const struct vmmu_shares *shares, const struct vmmu_share *share)
+{
+	while (!shares_left(shares, share))
+		sched_yield();
 }
 
 static bool is_bit_lock(enum machine_lock class)

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/shares.h"
 #include "vmmu_host_types.h"
 
 /* A lock may be taken only while every lock held has a smaller number. */
@@ -40,6 +41,7 @@ struct machine_thread {
 	} lock[MACHINE_HELD_MAX];
 	unsigned int rcu_depth;
 	uint64_t rcu_since;		/* 0: in no read section; else when the outermost one began. Atomic */
+	struct vmmu_share share;	/* of a VM's lock */
 	bool shared_only; /* the thread it interrupts holds the VM's lock shared: it must not ask for more */
 	struct machine_thread *next;
 };
@@ -60,6 +62,8 @@ enum machine_held machine_lock_held(const void *lock);
 bool machine_holds_class(enum machine_lock class);
 /* A lock of this class or a later one: others who play on this thread might wait for it for ever. */
 bool machine_holds_from(enum machine_lock class);
+/* Until @share is none of @shares, which are closed. */
+void machine_share_wait(const struct vmmu_shares *shares, const struct vmmu_share *share);
 /* Nothing is held that a sleeper must not hold. */
 void machine_assert_may_sleep(const char *who);
 

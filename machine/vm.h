@@ -76,7 +76,8 @@ struct machine_vm {
 	struct vmmu_spte_format fmt;
 
 	pthread_rwlock_t lock;
-	int waiting;				/* for the lock. Atomic */
+	struct vmmu_shares shares;		/* of the lock */
+	int waiting;				/* for the lock, or for who shares it. Atomic */
 	enum machine_yield yield;
 	uint64_t yield_random;			/* atomic enough: any value will do */
 
@@ -92,8 +93,8 @@ struct machine_vm {
 	struct machine_ram ram;
 	pthread_mutex_t ram_lock;		/* look-ups against changes */
 	pthread_mutex_t change_lock;		/* one change of the host's memory at a time */
-	/* Under the VM's lock, exclusive to write. */
-	long invalidating;			/* atomic */
+	/* Written by who holds the VM's lock for writing. Atomic. */
+	long invalidating;
 	uint64_t invalid_start, invalid_end;	/* pages of the host */
 
 	struct machine_vcpu *vcpu[MACHINE_VCPUS];
@@ -137,6 +138,14 @@ const char *machine_config_name(const struct machine_config *config);
 void machine_lock_shared(struct machine_vm *m);
 void machine_unlock_shared(struct machine_vm *m);
 void machine_lock_excl(struct machine_vm *m);
+/*
+ * The same in two parts, as a host takes it whose own code knows nothing of shares (core/base/shares.h): after the first some may
+ * still hold it shared. Given back by machine_unlock_excl().
+ */
+void machine_lock_write(struct machine_vm *m);
+void machine_close_shares(struct machine_vm *m);
+/* Does this thread have the VM to itself? */
+bool machine_is_alone(const struct machine_vm *m);
 void machine_unlock_excl(struct machine_vm *m);
 bool machine_should_yield(struct machine_vm *m);
 void machine_yield_shared(struct machine_vm *m);

@@ -64,7 +64,7 @@ static inline void vmmu_host_assert_locked(struct vmmu_vm *vm)
 
 static inline void vmmu_host_assert_locked_excl(struct vmmu_vm *vm)
 {
-	if (machine_lock_held(&machine_of(vm)->lock) != MACHINE_HELD_EXCL)
+	if (!machine_is_alone(machine_of(vm)))
 		machine_bug("the VM's lock is not held exclusively");
 }
 

@@ -29,7 +29,7 @@ SCHEDULE_CFLAGS   = -std=gnu11 -g -O2 -Wall -Wextra -Werror -DVMMU_DEBUG -Iinclu
 	-DMACHINE_TABLES_MAX=384u -DMACHINE_LOW_TABLES=128u
 SCHEDULE_OBJECTS  = $(patsubst %.c,$(BUILD)/race/schedule/%.o,$(SCHEDULE_STEPPED) $(SCHEDULE_PLAIN))
 SCHEDULE_WRAPPED := malloc calloc realloc free sched_yield machine_table_alloc machine_table_alloc_low machine_table_free \
-	machine_rcu_read_unlock machine_rcu_call pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock \
+	machine_share_wait machine_rcu_read_unlock machine_rcu_call pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock \
 	pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_unlock oracle_store oracle_free machine_ram_destroy
 
 $(SCHEDULE_STEPPED:%.c=$(BUILD)/race/schedule/%.o): SCHEDULE_CFLAGS += -fsanitize=thread

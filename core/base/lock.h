@@ -3,7 +3,7 @@
  * Every lock of the core, in the order in which they may be taken: a lock only while every lock held stands
  * above it in this list.
  *
- *  1 vm       The host's reader-writer lock of a VM (kvm->mmu_lock).
+ *  1 vm       The host's reader-writer lock of a VM (kvm->mmu_lock, and shares of it: base/shares.h).
  *             Shared: faults, root look-up and build, guest writes, syncs, eviction, write protection, cleaning,
  *             splitting, collapsing, NX recovery, a slot that goes.
  *             Exclusive: host invalidation, marking roots invalid, zap-all, write tracking for somebody outside; for a

@@ -147,13 +147,16 @@ static inline int vmmu_host_mapping_level(struct vmmu_vm *vm, const struct vmmu_
  * Return: 0 to go on; otherwise the enum vmmu_fault_result to end the fault with.
  */
 static inline int vmmu_host_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f);
-/* Is the host invalidating the memory behind @f->gfn in @f->slot right now? Context: vm any. */
+/*
+ * Is the host invalidating the memory behind @f->gfn in @f->slot right now? Context: vm any. An invalidation that begins while the
+ * lock is held may be missed: its unmap comes when the lock is released.
+ */
 static inline bool vmmu_host_invalidating_at(struct vmmu_vcpu *v, const struct vmmu_fault *f);
 /* It is; the guest will fault there again. Give the host a moment to be done with it. Context: may sleep. */
 static inline void vmmu_host_invalidation_wait(struct vmmu_vcpu *v);
 /*
- * Is the host invalidating any range right now? Context: none needed; under vm any the answer holds. What is read later
- * is read after it.
+ * Is the host invalidating any range right now? Context: none needed. Under vm any nothing is unmapped by what begins after the
+ * answer before the lock is released. What is read later is read after it.
  */
 static inline bool vmmu_host_invalidating(struct vmmu_vm *vm);
 /* The fault is over; give back what vmmu_host_fault_in() took. Context: atomic. */

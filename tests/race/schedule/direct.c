@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Scenes on direct tables. */
+#include <stdlib.h>
 #include "scene.h"
 
 static const struct machine_config legacy = {
@@ -99,6 +100,43 @@ static void zap_near_in(void)
 static void zap_near(void) { with_slots(zap_near_in); }
 static void move_near(void) { machine_change(&m, GFN + 1, GFN + 2, MACHINE_MOVE, VMMU_YIELD_ALLOWED); }
 
+/* The VM's lock itself: who holds it, on the heap, where an access can be a step. */
+static uint64_t *sharers, *owners;
+
+static void add(uint64_t *word, int n)
+{
+	schedule_step((uintptr_t)word, true);
+	*word += (uint64_t)n;
+}
+
+static uint64_t look_at(const uint64_t *word)
+{
+	schedule_step((uintptr_t)word, false);
+	return *word;
+}
+
+static void hold_shared(void)
+{
+	for (int n = 0; n < 2; n++) {
+		machine_lock_shared(&m);
+		add(sharers, 1);
+		if (look_at(owners))
+			machine_bug("the lock is held shared beside somebody who has it alone");
+		add(sharers, -1);
+		machine_unlock_shared(&m);
+	}
+}
+
+static void hold_alone(void)
+{
+	machine_lock_excl(&m);
+	add(owners, 1);
+	if (look_at(owners) != 1 || look_at(sharers))
+		machine_bug("somebody has the lock alone, and is not");
+	add(owners, -1);
+	machine_unlock_excl(&m);
+}
+
 /* A nested guest has roots of its own. */
 static void look_nested(unsigned int vcpu)
 {
@@ -133,6 +171,8 @@ static void touch(uint64_t pf)
 
 static void empty(void) { scene_begin(&legacy); }
 static void near_there(void) { empty(); scene_access(0, GFN + 1, 0); }
+static void lock_counted(void) { near_there(); sharers = calloc(2, sizeof(*sharers)); owners = sharers + 1; }
+
 static void near_prefetching(void) { scene_begin(&prefetching); scene_access(0, GFN + 16, 0); }
 static void seen(void) { empty(); touch(0); }
 static void written(void) { empty(); touch(VMMU_PF_W); }
@@ -263,6 +303,9 @@ static const struct scene all[] = {
 	SCENE("prefetch, begin of log", near_prefetching, write0, scene_log_start),
 	SCENE("prefetch for guest, move", near_there, prefetch0, scene_move),
 	SCENE("prefetch for guest, fault", near_there, prefetch0, write1),
+	SCENE("lock: shared, alone", lock_counted, hold_shared, hold_alone),
+	SCENE("lock: shared, alone, alone", lock_counted, hold_shared, hold_alone, hold_alone),
+	SCENE("lock: shared, shared, alone", lock_counted, hold_shared, hold_shared, hold_alone),
 };
 
 const struct scene *direct_scene(unsigned int n)

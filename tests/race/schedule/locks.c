@@ -131,6 +131,24 @@ int __wrap_sched_yield(void)
 	return 0;
 }
 
+/* --- Shares of a lock: who closes them waits for one holder after the other ------------------------ */
+
+struct vmmu_shares;
+struct vmmu_share;
+void __wrap_machine_share_wait(const struct vmmu_shares *shares, const struct vmmu_share *share);
+
+static bool has_left(const void *share, uint64_t shares)
+{
+	return *(const uintptr_t *)share != shares;
+}
+
+void __wrap_machine_share_wait(const struct vmmu_shares *shares, const struct vmmu_share *share)
+{
+	schedule_step((uintptr_t)share, false);
+	while (!has_left(share, (uintptr_t)shares))
+		schedule_wait(has_left, share, (uintptr_t)shares, "a share to be given back");
+}
+
 /* --- RCU: when a read section has ended, what waited for it has been done ------------------------ */
 
 struct vmmu_rcu;

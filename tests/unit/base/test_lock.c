@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* Waits for the core's short locks are counted by kind, and nothing else is. Their order is test_machine.c's. */
+/* Waits for the core's short locks are counted by kind, and nothing else is. Their order is test_machine.c's. Shares of a lock. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,9 +84,40 @@ static void test_waits_are_counted(void **state)
 	machine_vm_destroy(&m);
 }
 
+/* Step by step, with two CPUs and two VMs: see base/shares.h. */
+static void test_shares(void **state)
+{
+	struct vmmu_shares shares = { 0 }, other = { 0 };
+	struct vmmu_share cpu = { 0 }, idle = { 0 };
+
+	(void)state;
+	assert_false(share_try_take(&shares, &cpu));
+	assert_false(shares_close(&shares));
+	shares_open(&shares);
+	shares_open(&other);
+	assert_true(share_try_take(&shares, &cpu));
+	assert_true(share_is_held(&shares, &cpu));
+	assert_false(share_is_held(&other, &cpu));
+	/* A CPU has one word: who holds another VM's lock as well holds that itself. */
+	assert_false(share_try_take(&other, &cpu));
+	assert_true(share_is_held(&shares, &cpu));
+
+	assert_true(shares_close(&shares));
+	assert_false(shares_close(&shares));
+	assert_false(shares_left(&shares, &cpu));
+	assert_true(shares_left(&shares, &idle));
+	assert_true(shares_left(&other, &cpu));
+	assert_false(share_try_take(&shares, &idle));
+	assert_true(shares_left(&shares, &idle));
+	share_give(&cpu);
+	assert_true(shares_left(&shares, &cpu));
+	assert_true(share_try_take(&other, &cpu));
+	share_give(&cpu);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_waits_are_counted) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_waits_are_counted), cmocka_unit_test(test_shares) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
