@@ -15,10 +15,14 @@
 #include <linux/kvm_host.h>
 #include <vmmu/fault.h>
 #include <vmmu/vm.h>
+#include "base/shares.h"
 
 struct vmmu_kvm {
 	struct vmmu_vm vm;
-	struct kvm *kvm;
+	/* What each fault reads and hardly anybody writes, apart from the counters that vm ends with. */
+	struct kvm *kvm ____cacheline_aligned_in_smp;
+	struct vmmu_shares shares;	/* of mmu_lock, for reading */
+	u64 reopen_at;			/* local_clock() from which on they may be opened again */
 	unsigned long tracked;		/* frames that are write-tracked for somebody outside; under mmu_lock for write */
 };
 
@@ -85,6 +89,16 @@ extern struct kmem_cache *vmmu_kvm_page_cache, *vmmu_kvm_node_cache;
 /* For debug builds: see vmmu_host_locks_held(). */
 #define VMMU_KVM_LOCK_KINDS 6
 DECLARE_PER_CPU(uint8_t [VMMU_KVM_LOCK_KINDS], vmmu_kvm_locks_held);
+
+/* shares.c */
+DECLARE_PER_CPU_ALIGNED(struct vmmu_share, vmmu_kvm_share);
+/*
+ * mmu_lock is held for writing by somebody who knows nothing of shares: from now on until it is released nobody holds it shared.
+ * For what the core wants under "vm excl".
+ */
+void vmmu_kvm_close_shares(struct kvm *kvm);
+/* mmu_lock is held for reading. */
+void vmmu_kvm_open_shares(struct vmmu_kvm *vk);
 
 /* params.c */
 extern bool vmmu_kvm_flush_on_reuse;

@@ -74,6 +74,7 @@ void kvm_zap_gfn_range(struct kvm *kvm, gfn_t gfn_start, gfn_t gfn_end)
 	write_lock(&kvm->mmu_lock);
 	/* A fault that looked its page up before must not install what is wrong from now on. */
 	kvm_mmu_invalidate_begin(kvm, 0, -1ul);
+	vmmu_kvm_close_shares(kvm);
 	vmmu_zap_range(kvm_to_vmmu(kvm), gfn_start, gfn_end);
 	kvm_mmu_invalidate_end(kvm, 0, -1ul);
 	write_unlock(&kvm->mmu_lock);

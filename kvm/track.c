@@ -102,6 +102,7 @@ void kvm_slot_page_track_add_page(struct kvm *kvm, struct kvm_memory_slot *slot,
 	count = track_count(slot, gfn);
 	if (WARN_ON_ONCE(*count == USHRT_MAX))
 		return;
+	vmmu_kvm_close_shares(kvm);
 	WRITE_ONCE(kvm_to_vmmu_kvm(kvm)->tracked, kvm_to_vmmu_kvm(kvm)->tracked + 1);
 	__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST);
 	count_huge_disallowed(slot, gfn, 1);

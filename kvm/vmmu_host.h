@@ -140,29 +140,57 @@ static inline void vmmu_host_bit_unlock(uintptr_t *word, int bit)
 	bit_spin_unlock(bit, (unsigned long *)word);
 }
 
+static inline struct vmmu_kvm *vmmu_kvm_of(struct vmmu_vm *vm)
+{
+	return container_of(vm, struct vmmu_kvm, vm);
+}
+
+/* By a share, if they are open: the same to lockdep, and to who asks. */
 static inline bool vmmu_host_lock_shared(struct vmmu_vm *vm)
 {
-	rwlock_t *lock = &vmmu_to_kvm(vm)->mmu_lock;
+	struct vmmu_kvm *vk = vmmu_kvm_of(vm);
+	rwlock_t *lock = &vk->kvm->mmu_lock;
+	bool waited;
 
-	if (likely(read_trylock(lock)))
+	preempt_disable();
+	if (likely(share_try_take(&vk->shares, this_cpu_ptr(&vmmu_kvm_share)))) {
+		rwlock_acquire_read(&lock->dep_map, 0, 1, _RET_IP_);
 		return false;
-	read_lock(lock);
-	return true;
+	}
+	preempt_enable();
+	waited = !read_trylock(lock);
+	if (waited)
+		read_lock(lock);
+	vmmu_kvm_open_shares(vk);
+	return waited;
+}
+
+/* Context: vm shared. */
+static inline bool vmmu_kvm_has_share(struct vmmu_vm *vm)
+{
+	return share_is_held(&vmmu_kvm_of(vm)->shares, raw_cpu_ptr(&vmmu_kvm_share));
 }
 
 static inline void vmmu_host_unlock_shared(struct vmmu_vm *vm)
 {
-	read_unlock(&vmmu_to_kvm(vm)->mmu_lock);
+	if (vmmu_kvm_has_share(vm)) {
+		rwlock_release(&vmmu_to_kvm(vm)->mmu_lock.dep_map, _RET_IP_);
+		share_give(this_cpu_ptr(&vmmu_kvm_share));
+		preempt_enable();
+	} else {
+		read_unlock(&vmmu_to_kvm(vm)->mmu_lock);
+	}
 }
 
 static inline bool vmmu_host_lock_excl(struct vmmu_vm *vm)
 {
 	rwlock_t *lock = &vmmu_to_kvm(vm)->mmu_lock;
+	bool waited = !write_trylock(lock);
 
-	if (likely(write_trylock(lock)))
-		return false;
-	write_lock(lock);
-	return true;
+	if (waited)
+		write_lock(lock);
+	vmmu_kvm_close_shares(vmmu_to_kvm(vm));
+	return waited;
 }
 
 static inline void vmmu_host_unlock_excl(struct vmmu_vm *vm)
@@ -184,21 +212,31 @@ static inline void vmmu_host_assert_locked(struct vmmu_vm *vm)
 static inline void vmmu_host_assert_locked_excl(struct vmmu_vm *vm)
 {
 	lockdep_assert_held_write(&vmmu_to_kvm(vm)->mmu_lock);
+	WARN_ON_ONCE(READ_ONCE(vmmu_kvm_of(vm)->shares.open));
 }
 
 static inline bool vmmu_host_should_yield(struct vmmu_vm *vm)
 {
-	return need_resched() || rwlock_needbreak(&vmmu_to_kvm(vm)->mmu_lock);
+	/* Who holds a share is in the way of whoever has closed them. Who holds the lock itself opens them, or has closed them. */
+	return need_resched() || rwlock_needbreak(&vmmu_to_kvm(vm)->mmu_lock) ||
+		(vmmu_kvm_has_share(vm) && !READ_ONCE(vmmu_kvm_of(vm)->shares.open));
 }
 
 static inline void vmmu_host_yield_shared(struct vmmu_vm *vm)
 {
-	cond_resched_rwlock_read(&vmmu_to_kvm(vm)->mmu_lock);
+	if (!vmmu_kvm_has_share(vm)) {
+		cond_resched_rwlock_read(&vmmu_to_kvm(vm)->mmu_lock);
+	} else if (vmmu_host_should_yield(vm)) {
+		vmmu_host_unlock_shared(vm);
+		cond_resched();
+		vmmu_host_lock_shared(vm);
+	}
 }
 
 static inline void vmmu_host_yield_excl(struct vmmu_vm *vm)
 {
-	cond_resched_rwlock_write(&vmmu_to_kvm(vm)->mmu_lock);
+	if (cond_resched_rwlock_write(&vmmu_to_kvm(vm)->mmu_lock))
+		vmmu_kvm_close_shares(vmmu_to_kvm(vm));
 }
 
 static inline void vmmu_host_rcu_read_lock(void)
@@ -344,22 +382,24 @@ static inline int vmmu_host_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f)
 	return vmmu_kvm_fault_in(vmmu_to_vcpu(v), f);
 }
 
+static inline bool vmmu_host_invalidating(struct vmmu_vm *vm)
+{
+	return smp_load_acquire(&vmmu_to_kvm(vm)->mmu_invalidate_in_progress);
+}
+
 /* KVM's sequence would send back every fault for every range: the core knows which ranges there were. */
 static inline bool vmmu_host_invalidating_at(struct vmmu_vcpu *v, const struct vmmu_fault *f)
 {
-	struct kvm *kvm = vmmu_to_vcpu(v)->kvm;
+	const struct kvm *kvm = vmmu_to_vcpu(v)->kvm;
+	unsigned long hva = __gfn_to_hva_memslot(f->slot, f->gfn);
 
-	return mmu_invalidate_retry_hva(kvm, kvm->mmu_invalidate_seq, __gfn_to_hva_memslot(f->slot, f->gfn));
+	return vmmu_host_invalidating(v->vm) && hva >= READ_ONCE(kvm->mmu_invalidate_range_start) &&
+		hva < READ_ONCE(kvm->mmu_invalidate_range_end);
 }
 
 static inline void vmmu_host_invalidation_wait(struct vmmu_vcpu *v)
 {
 	vmmu_kvm_invalidation_wait(vmmu_to_vcpu(v)->kvm);
-}
-
-static inline bool vmmu_host_invalidating(struct vmmu_vm *vm)
-{
-	return smp_load_acquire(&vmmu_to_kvm(vm)->mmu_invalidate_in_progress);
 }
 
 static inline void vmmu_host_fault_release(struct vmmu_vcpu *v, struct vmmu_fault *f)
