@@ -7,7 +7,7 @@
  *
  * ENGINE is
  *   direct, shadow, nested	the core, on a machine whose shared words are those of Linux
- *   ...-local			the same, with those words split by thread: what the core itself limits
+ *   ...-local			the same, with leaves counted by thread: what the core itself limits
  *   ...-single-lock		a model of stock KVM: what takes the VM's lock shared takes it alone. Not so of direct faults,
  *				for which stock KVM shares it, too: a second measurement of the same thing
  *   ...-apart			a VM for each vCPU, by one vCPU on an idle machine: what the machine itself can give

@@ -186,27 +186,14 @@ bool bench_write_wait(struct bench_rwlock *lock)
 	return true;
 }
 
-/* Who shares says so in its own word, and looks whether somebody holds the lock alone, who looks at these words. */
-bool bench_local_lock(struct bench_rwlock *lock)
+void bench_close_shares(struct vmmu_shares *shares)
 {
 	unsigned int spins = 0;
 
-	for (;;) {
-		__atomic_store_n(&bench_me->shares, true, __ATOMIC_SEQ_CST);
-		if (!(__atomic_load_n(&lock->word, __ATOMIC_SEQ_CST) & RW_WRITER))
-			return spins;
-		__atomic_store_n(&bench_me->shares, false, __ATOMIC_RELEASE);
-		while (__atomic_load_n(&lock->word, __ATOMIC_RELAXED) & RW_WRITER)
-			bench_pause(&spins);
-	}
-}
-
-void bench_local_wait(void)
-{
-	unsigned int spins = 0;
-
+	if (!shares_close(shares))
+		return;
 	for (unsigned int n = 0; n <= BENCH_THREADS; n++)
-		while (__atomic_load_n(&bench_cpus[n].shares, __ATOMIC_SEQ_CST))
+		while (!shares_left(shares, &bench_cpus[n].share))
 			bench_pause(&spins);
 }
 

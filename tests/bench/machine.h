@@ -2,8 +2,8 @@
 /*
  * The machine the benchmark runs on: as little as possible beside the core, and in that little the shared words that a
  * kernel has, too. Memory comes from lists of each thread's own, as a kernel's comes from its per-CPU lists. RCU costs a
- * reader nothing. The VM's lock in shared mode is an atomic counter, as Linux' rwlock_t is. A counter of leaves is shared,
- * as KVM's statistics are. Frames are numbers; only those of guest tables have content. Nothing is checked but what the
+ * reader nothing. The VM's lock is one as Linux' rwlock_t is, with shares of it (core/base/shares.h), as the drop-in for KVM
+ * has it. A counter of leaves is shared, as KVM's statistics are. Frames are numbers; only those of guest tables have content. Nothing is checked but what the
  * CPU reaches.
  */
 #ifndef BENCH_MACHINE_H
@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <vmmu/vm.h>
+#include "base/shares.h"
 
 #define BENCH_THREADS	4		/* vCPUs, each on a thread of its own */
 #define BENCH_LINE	64
@@ -44,7 +45,7 @@ struct bench_cpu {
 	struct vmmu_rcu *fresh, *due;	/* callbacks: since the last batch; the batch that waits for its grace period */
 	uint64_t due_at;
 	unsigned int calm;		/* quiescent states since a grace period was looked for */
-	bool shares;			/* BENCH_LOCAL: holds the VM's lock shared. Atomic */
+	struct vmmu_share share __attribute__((aligned(BENCH_LINE)));	/* of a VM's lock */
 	uint64_t seen __attribute__((aligned(BENCH_LINE)));	/* RCU's time at the last quiescent state; ~0: not here. Atomic */
 } __attribute__((aligned(BENCH_LINE)));
 
@@ -168,20 +169,14 @@ static inline void bench_write_unlock(struct bench_rwlock *lock)
 	__atomic_fetch_and(&lock->word, ~RW_WRITER, __ATOMIC_RELEASE);
 }
 
-/* BENCH_LOCAL */
-bool bench_local_lock(struct bench_rwlock *lock);
-static inline void bench_local_unlock(void)
-{
-	__atomic_store_n(&bench_me->shares, false, __ATOMIC_RELEASE);
-}
-/* Nobody shares any more. Context: the lock is held alone. */
-void bench_local_wait(void);
+/* Nobody holds one of @shares any more. Context: the lock is held for writing. */
+void bench_close_shares(struct vmmu_shares *shares);
 
 /* --- The VM ------------------------------------------------------------------------------------------------- */
 
 enum bench_locking {
 	BENCH_OURS,		/* what the core asks for */
-	BENCH_LOCAL,		/* the same, by a lock whose sharers each write a word of their own; leaves are counted so, too */
+	BENCH_LOCAL,		/* the same, with leaves counted in a word of each thread's own */
 	BENCH_SINGLE_LOCK,	/* a model of stock KVM: what the core would share, one holds alone */
 };
 
@@ -215,6 +210,7 @@ struct bench_vm {
 	uint64_t (*content)[VMMU_TABLE_ENTRIES];	/* of guest tables' frames */
 	unsigned int vcpus;
 	struct bench_vcpu *vcpu[BENCH_THREADS];
+	struct vmmu_shares shares __attribute__((aligned(BENCH_LINE)));
 	struct bench_rwlock lock;
 	/* By level. The first is everybody's; BENCH_LOCAL: one for each thread. Atomic. */
 	struct {

@@ -84,8 +84,7 @@ static inline bool vmmu_host_lock_excl(struct vmmu_vm *vm)
 	struct bench_vm *m = bench_vm_of(vm);
 	bool waited = bench_write_lock(&m->lock);
 
-	if (m->locking == BENCH_LOCAL)
-		bench_local_wait();
+	bench_close_shares(&m->shares);
 	return waited;
 }
 
@@ -95,19 +94,25 @@ static inline bool vmmu_host_lock_shared(struct vmmu_vm *vm)
 {
 	struct bench_vm *m = bench_vm_of(vm);
 
-	if (m->locking == BENCH_LOCAL)
-		return bench_local_lock(&m->lock);
-	return m->locking == BENCH_SINGLE_LOCK ? bench_write_lock(&m->lock) : bench_read_lock(&m->lock);
+	bool waited;
+
+	if (m->locking == BENCH_SINGLE_LOCK)
+		return bench_write_lock(&m->lock);
+	if (share_try_take(&m->shares, &bench_me->share))
+		return false;
+	waited = bench_read_lock(&m->lock);
+	shares_open(&m->shares);
+	return waited;
 }
 
 static inline void vmmu_host_unlock_shared(struct vmmu_vm *vm)
 {
 	struct bench_vm *m = bench_vm_of(vm);
 
-	if (m->locking == BENCH_LOCAL)
-		bench_local_unlock();
-	else if (m->locking == BENCH_SINGLE_LOCK)
+	if (m->locking == BENCH_SINGLE_LOCK)
 		bench_write_unlock(&m->lock);
+	else if (share_is_held(&m->shares, &bench_me->share))
+		share_give(&bench_me->share);
 	else
 		bench_read_unlock(&m->lock);
 }
@@ -118,7 +123,10 @@ static inline void vmmu_host_assert_locked_excl(struct vmmu_vm *vm) { (void)vm; 
 
 static inline bool vmmu_host_should_yield(struct vmmu_vm *vm)
 {
-	return __atomic_load_n(&bench_vm_of(vm)->lock.word, __ATOMIC_RELAXED) & RW_AWAITED;
+	const struct bench_vm *m = bench_vm_of(vm);
+
+	return (__atomic_load_n(&m->lock.word, __ATOMIC_RELAXED) & RW_AWAITED) ||
+		(share_is_held(&m->shares, &bench_me->share) && !flag_load(&m->shares.open));
 }
 
 static inline void vmmu_host_yield_shared(struct vmmu_vm *vm)
