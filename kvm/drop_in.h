@@ -93,11 +93,11 @@ DECLARE_PER_CPU(uint8_t [VMMU_KVM_LOCK_KINDS], vmmu_kvm_locks_held);
 /* shares.c */
 DECLARE_PER_CPU_ALIGNED(struct vmmu_share, vmmu_kvm_share);
 /*
- * mmu_lock is held for writing by somebody who knows nothing of shares: from now on until it is released nobody holds it shared.
- * For what the core wants under "vm excl".
+ * From now on until mmu_lock is released nobody holds it shared: what the core wants under "vm excl". Context: mmu_lock held for
+ * writing, which may be by somebody who knows nothing of shares. Return: it had to wait for somebody.
  */
-void vmmu_kvm_close_shares(struct kvm *kvm);
-/* mmu_lock is held for reading. */
+bool vmmu_kvm_close_shares(struct kvm *kvm);
+/* Open them, unless they were closed just now. Context: mmu_lock held for reading. */
 void vmmu_kvm_open_shares(struct vmmu_kvm *vk);
 
 /* params.c */

@@ -16,20 +16,25 @@ DEFINE_PER_CPU_ALIGNED(struct vmmu_share, vmmu_kvm_share);
  */
 #define CLOSED_TIMES 9
 
-void vmmu_kvm_close_shares(struct kvm *kvm)
+bool vmmu_kvm_close_shares(struct kvm *kvm)
 {
 	struct vmmu_kvm *vk = kvm_to_vmmu_kvm(kvm);
-	u64 began = local_clock(), now;
+	bool waited = false;
+	u64 began, now;
 	int cpu;
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
+	began = local_clock();
 	if (!shares_close(&vk->shares))
-		return;
+		return false;
 	for_each_possible_cpu(cpu)
-		while (!shares_left(&vk->shares, per_cpu_ptr(&vmmu_kvm_share, cpu)))
+		while (!shares_left(&vk->shares, per_cpu_ptr(&vmmu_kvm_share, cpu))) {
+			waited = true;
 			cpu_relax();
+		}
 	now = local_clock();
 	WRITE_ONCE(vk->reopen_at, now + CLOSED_TIMES * (now - began));
+	return waited;
 }
 
 void vmmu_kvm_open_shares(struct vmmu_kvm *vk)

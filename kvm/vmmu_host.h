@@ -189,8 +189,7 @@ static inline bool vmmu_host_lock_excl(struct vmmu_vm *vm)
 
 	if (waited)
 		write_lock(lock);
-	vmmu_kvm_close_shares(vmmu_to_kvm(vm));
-	return waited;
+	return vmmu_kvm_close_shares(vmmu_to_kvm(vm)) || waited;
 }
 
 static inline void vmmu_host_unlock_excl(struct vmmu_vm *vm)

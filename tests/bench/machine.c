@@ -186,15 +186,16 @@ bool bench_write_wait(struct bench_rwlock *lock)
 	return true;
 }
 
-void bench_close_shares(struct vmmu_shares *shares)
+bool bench_close_shares(struct vmmu_shares *shares)
 {
 	unsigned int spins = 0;
 
 	if (!shares_close(shares))
-		return;
+		return false;
 	for (unsigned int n = 0; n <= BENCH_THREADS; n++)
 		while (!shares_left(shares, &bench_cpus[n].share))
 			bench_pause(&spins);
+	return spins;
 }
 
 /* --- VMs ----------------------------------------------------------------------------------------------- */

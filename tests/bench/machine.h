@@ -3,8 +3,8 @@
  * The machine the benchmark runs on: as little as possible beside the core, and in that little the shared words that a
  * kernel has, too. Memory comes from lists of each thread's own, as a kernel's comes from its per-CPU lists. RCU costs a
  * reader nothing. The VM's lock is one as Linux' rwlock_t is, with shares of it (core/base/shares.h), as the drop-in for KVM
- * has it. A counter of leaves is shared, as KVM's statistics are. Frames are numbers; only those of guest tables have content. Nothing is checked but what the
- * CPU reaches.
+ * has it. A counter of leaves is shared, as KVM's statistics are. Frames are numbers; only those of guest tables have
+ * content. Nothing is checked but what the CPU reaches.
  */
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H
@@ -169,8 +169,8 @@ static inline void bench_write_unlock(struct bench_rwlock *lock)
 	__atomic_fetch_and(&lock->word, ~RW_WRITER, __ATOMIC_RELEASE);
 }
 
-/* Nobody holds one of @shares any more. Context: the lock is held for writing. */
-void bench_close_shares(struct vmmu_shares *shares);
+/* Nobody holds one of @shares any more. Context: the lock is held for writing. Return: true if it had to wait. */
+bool bench_close_shares(struct vmmu_shares *shares);
 
 /* --- The VM ------------------------------------------------------------------------------------------------- */
 

@@ -84,8 +84,7 @@ static inline bool vmmu_host_lock_excl(struct vmmu_vm *vm)
 	struct bench_vm *m = bench_vm_of(vm);
 	bool waited = bench_write_lock(&m->lock);
 
-	bench_close_shares(&m->shares);
-	return waited;
+	return bench_close_shares(&m->shares) || waited;
 }
 
 static inline void vmmu_host_unlock_excl(struct vmmu_vm *vm) { bench_write_unlock(&bench_vm_of(vm)->lock); }
@@ -93,7 +92,6 @@ static inline void vmmu_host_unlock_excl(struct vmmu_vm *vm) { bench_write_unloc
 static inline bool vmmu_host_lock_shared(struct vmmu_vm *vm)
 {
 	struct bench_vm *m = bench_vm_of(vm);
-
 	bool waited;
 
 	if (m->locking == BENCH_SINGLE_LOCK)
