@@ -138,6 +138,7 @@ const char *machine_config_name(const struct machine_config *config);
 void machine_lock_shared(struct machine_vm *m);
 void machine_unlock_shared(struct machine_vm *m);
 void machine_lock_excl(struct machine_vm *m);
+void machine_unlock_excl(struct machine_vm *m);
 /*
  * The same in two parts, as a host takes it whose own code knows nothing of shares (core/base/shares.h): after the first some may
  * still hold it shared. Given back by machine_unlock_excl().
@@ -146,7 +147,6 @@ void machine_lock_write(struct machine_vm *m);
 void machine_close_shares(struct machine_vm *m);
 /* Does this thread have the VM to itself? */
 bool machine_is_alone(const struct machine_vm *m);
-void machine_unlock_excl(struct machine_vm *m);
 bool machine_should_yield(struct machine_vm *m);
 void machine_yield_shared(struct machine_vm *m);
 void machine_yield_excl(struct machine_vm *m);
