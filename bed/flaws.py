@@ -17,7 +17,7 @@ _FLAGS_WITHIN = 4           # lines of a frame down to that with its flags
 def interrupted_twice(lines):
     """True if a kernel's backtrace among them has an interrupt whose handler was interrupted as it began, RFLAGS.IF clear.
 
-    No CPU does that: APM vol. 2, 8.9.1 and 8.3 (interrupt gates clear RFLAGS.IF before the handler's first instruction).
+    No CPU does that: APM vol. 2, "Interrupt Gates and Trap Gates" (IF is clear before the handler's first instruction).
     """
     for number, line in enumerate(lines[1:], 1):
         if _AT_FIRST_INSTRUCTION.search(line) and _FRAME.search(lines[number - 1]):

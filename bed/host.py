@@ -24,11 +24,13 @@ class Host(ABC):
 
     vendor: the KVM module that fits its CPU. boot_limit: seconds to user space before it counts as hung.
     patience: how much slower than its own clock it may be.
+    interrupts_twice: it has the flaw that flaws.interrupted_twice() knows.
     guest_cpus, guest_append: how many CPUs a Linux guest in it can use, and words for its kernel's command line.
     """
     vendor = ""
     boot_limit = 120
     patience = 1.5
+    interrupts_twice = False
     guest_cpus = 2
     guest_append = ""
 

@@ -42,7 +42,7 @@ class Outcome:
     lines: list[str] = field(default_factory=list)      # its output, notes included
     notes: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)   # heads and context from the kernel's log
-    hangs: int = 0                                      # times the host hung under it, or the emulator broke it; forgiven
+    hangs: int = 0                                      # tries that the emulator ended: it hung, or broke the job
     reason: str = ""                                    # one plain sentence if it did not pass
 
     @property

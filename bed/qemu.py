@@ -28,6 +28,7 @@ class QemuHost(Host):
         self.cpus = cpus
         self.vendor = vendor
         self.accelerator = accelerator or ("kvm" if _offers_nesting(vendor) else "tcg")
+        self.interrupts_twice = self.accelerator == "tcg"
         self.parallel = parallel
 
     def __str__(self):

@@ -42,7 +42,7 @@ def run_jobs(host, image, jobs, work, watch=None):
 class _Boot:
     """One boot of the host, from job number `first` to the last, or until the host is lost.
 
-    forgiving: if the first job fails of a flaw of the emulator, it is to be tried again; the others are in any case.
+    forgiving: the first job has its second try before it; the others have it in any case.
     """
 
     def __init__(self, jobs, first, log, watch, forgiving):
@@ -68,7 +68,7 @@ class _Boot:
                     raise BedError(f"a module does not load into the host: {listener.module_failed}", self._log.name)
                 if "@@bed" in line or listener.panic:
                     self._deadline = time.monotonic() + self._patience(host)
-                if outcome and not self._forgives(outcome):
+                if outcome and not (host.interrupts_twice and self._forgives(outcome)):
                     self._forgiving = True
                     yield outcome
                 elif outcome or listener.lost:
@@ -87,13 +87,13 @@ class _Boot:
         outcome = listener.current or Outcome(listener.jobs[listener.next], Status.FAIL)
         outcome.hangs = hangs
         outcome.status = Status.CRASH if self.crashed else Status.HANG
-        outcome.reason = "the host hung twice"
+        outcome.reason = "the emulator hung, and it was the second try"
         if self.crashed:
             outcome.reason = f"the host stopped: {listener.panic or 'no message'}"
         return outcome
 
     def _forgives(self, outcome):
-        """True if the emulator is to blame, and the job has its second try before it."""
+        """True if an emulator with that flaw is to blame, and the job has its second try before it."""
         return not outcome.ok and self._forgiving and interrupted_twice(outcome.lines)
 
     def _patience(self, host):

@@ -64,9 +64,10 @@ class _NoImage:
 class SessionTest(unittest.TestCase):
     """run_jobs() with jobs a and b."""
 
-    def run_on(self, *boots):
+    def run_on(self, *boots, flawed=True):
         """Run both on a host with these consoles; returns the outcomes and which boots were asked for."""
         host = _Boots(*boots)
+        host.interrupts_twice = flawed
         with tempfile.TemporaryDirectory() as folder:
             outcomes = list(run_jobs(host, _NoImage(), [Job("a", ""), Job("b", "")], Path(folder)))
         self.assertEqual(host.left, [])
@@ -107,6 +108,16 @@ class SessionTest(unittest.TestCase):
         flawed = job_fails(0, BACKTRACE)
         outcomes, _ = self.run_on(flawed, flawed + job_passes(1) + "@@bed stop\n")
         self.assertEqual([(outcome.status, outcome.hangs) for outcome in outcomes], [(Status.FAIL, 1), (Status.PASS, 0)])
+
+    def test_not_where_the_flaw_is_not(self):
+        outcomes, firsts = self.run_on(job_fails(0, BACKTRACE) + job_passes(1) + "@@bed stop\n", flawed=False)
+        self.assertEqual([(outcome.status, outcome.hangs) for outcome in outcomes], [(Status.FAIL, 0), (Status.PASS, 0)])
+        self.assertEqual(firsts, ["bed.first=0"])
+
+    def test_hang_after_the_flaw(self):
+        hang = "@@bed begin 0 2.0\nwatchdog: BUG: soft lockup - CPU#1 stuck for 67s! [sh:1]\n"
+        outcomes, _ = self.run_on(job_fails(0, BACKTRACE), hang, job_passes(1) + "@@bed stop\n")
+        self.assertEqual([(outcome.status, outcome.hangs) for outcome in outcomes], [(Status.HANG, 2), (Status.PASS, 0)])
 
     def test_interrupts_that_a_cpu_delivers(self):
         enabled = BACKTRACE.replace("00000006", "00000206")
