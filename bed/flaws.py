@@ -13,6 +13,10 @@ _FLAGS = re.compile(r" EFLAGS: ([0-9a-f]{8})$")
 _IF = 1 << 9
 _FLAGS_WITHIN = 4           # lines of a frame down to that with its flags
 
+# With a thread a CPU, QEMU can go on to carry out a breakpoint that Linux put into its code for a moment to change it: the
+# handler finds none, returns, and the CPU comes to it again, for ever.
+_BREAKPOINTS = 3            # times a CPU has to be seen at the first instruction of the handler
+
 
 def interrupted_twice(lines):
     """True if a kernel's backtrace among them has an interrupt whose handler was interrupted as it began, RFLAGS.IF clear.
@@ -25,3 +29,18 @@ def interrupted_twice(lines):
             if flags and not int(flags[1], 16) & _IF:
                 return True
     return False
+
+
+def hangs_of(looks):
+    """Why the emulator hangs, or "" if that is not known of it. looks: the Cpus of a host that hangs, as seen again and again.
+
+    A kernel that waits for a lock has a CPU that runs, and it is not in the handler of breakpoints.
+    """
+    if not looks or not all(looks):
+        return ""
+    if all(cpu.halted for cpus in looks for cpu in cpus):
+        return "its CPUs sleep, and no clock wakes them"
+    for places in zip(*looks):
+        if sum(cpu.rip == cpu.breakpoint_handler and not cpu.halted for cpu in places) >= _BREAKPOINTS:
+            return "a CPU runs into a breakpoint that is gone"
+    return ""

@@ -7,6 +7,20 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 
+@dataclass(frozen=True)
+class Cpu:
+    """Where an emulated CPU is.
+
+    rip: address of its next instruction. halted: it waits for an interrupt. breakpoint_handler: where its IDT sends #BP.
+    """
+    rip: int
+    halted: bool
+    breakpoint_handler: int = 0
+
+    def __str__(self):
+        return f"{self.rip:x} halted" if self.halted else f"{self.rip:x}"
+
+
 class Console(ABC):
     """The serial console of a machine that runs."""
 
@@ -18,19 +32,23 @@ class Console(ABC):
     def close(self):
         """End the machine, at once, if it still runs."""
 
+    def cpus(self):
+        """Where each CPU is just now, a Cpu each; [] if the emulator does not tell."""
+        return []
+
 
 class Host(ABC):
     """A kind of machine.
 
     vendor: the KVM module that fits its CPU. boot_limit: seconds to user space before it counts as hung.
     patience: how much slower than its own clock it may be.
-    interrupts_twice: it has the flaw that flaws.interrupted_twice() knows.
+    flawed: its emulator has the flaws that flaws.py knows.
     guest_cpus, guest_append: how many CPUs a Linux guest in it can use, and words for its kernel's command line.
     """
     vendor = ""
     boot_limit = 120
     patience = 1.5
-    interrupts_twice = False
+    flawed = False
     guest_cpus = 2
     guest_append = ""
 

@@ -2,9 +2,11 @@
 """A host under QEMU: emulated by TCG, or by the machine's own KVM if that offers nesting."""
 import os
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from .host import Host, ProcessConsole
+from .monitor import Monitor
 from .places import kernel_image
 
 COMMAND_LINE = "console=ttyS0 quiet nokaslr mitigations=off oops=panic panic=-1"
@@ -28,7 +30,7 @@ class QemuHost(Host):
         self.cpus = cpus
         self.vendor = vendor
         self.accelerator = accelerator or ("kvm" if _offers_nesting(vendor) else "tcg")
-        self.interrupts_twice = self.accelerator == "tcg"
+        self.flawed = self.accelerator == "tcg"
         self.parallel = parallel
 
     def __str__(self):
@@ -42,11 +44,26 @@ class QemuHost(Host):
         clock = ["-icount", "shift=1,sleep=off"] if self.counted else []
         if self.counted:
             append += " no_timer_check"
-        return ProcessConsole(subprocess.Popen(
-            ["qemu-system-x86_64", "-accel", accelerator, *clock, "-cpu", cpu, "-smp", str(self.cpus), "-m", str(self.memory),
+        monitor = Monitor()
+        return QemuConsole(subprocess.Popen(
+            ["qemu-system-x86_64", *monitor.arguments(), "-accel", accelerator, *clock, "-cpu", cpu, "-smp", str(self.cpus), "-m", str(self.memory),
              "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
              "-kernel", str(kernel_image()), "-initrd", str(initramfs), "-append", f"{COMMAND_LINE} {append}"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=[monitor.remote.fileno()]),
+            monitor)
+
+
+@dataclass
+class QemuConsole(ProcessConsole):
+    """QEMU's serial port, and its monitor."""
+    monitor: Monitor
+
+    def cpus(self):
+        return self.monitor.cpus()
+
+    def close(self):
+        super().close()
+        self.monitor.close()
 
 
 def _offers_nesting(vendor):

@@ -3,9 +3,12 @@
 import sys
 import tempfile
 import unittest
+from itertools import cycle
 from pathlib import Path
+from unittest.mock import patch
 
 from bed import Console, Host, Job, Status, run_jobs
+from bed.host import Cpu
 
 PROLOGUE = "@@bed ready 1.0\n"
 BACKTRACE = """\
@@ -14,6 +17,11 @@ L1 76.06 [   25.755580] RIP: 0010:asm_sysvec_apic_timer_interrupt+0x0/0x20
 L1 76.14 [   25.755580] Code: e9 65 07 00 00 0f 1f 44 00 00 0f 01 ca fc 6a ff e8
 L1 76.19 [   25.755580] RSP: 0000:fffffe000003dfd8 EFLAGS: 00000006
 """
+LOST = "@@bed begin 0 2.0\nwatchdog: BUG: soft lockup - CPU#1 stuck for 67s! [sh:1]\n"
+HANDLER = 0xffffffff81c00ba0
+BREAKPOINT = [Cpu(HANDLER, False, HANDLER), Cpu(0xffffffff811a1cd0, False, HANDLER)]
+AT_WORK = [Cpu(0xffffffffc0212340, False, HANDLER)] * 2
+ASLEEP = [Cpu(0xffffffff81a48735, True, HANDLER)] * 2
 
 
 def job_fails(number, said=""):
@@ -27,10 +35,11 @@ def job_passes(number):
 
 
 class _Script(Console):
-    """A console that shows a text and ends."""
+    """A console that shows a text and ends. looks: where the CPUs are, by turns."""
 
-    def __init__(self, text):
+    def __init__(self, text, looks):
         self._text = text.encode()
+        self._looks = cycle(looks)
 
     def read(self, seconds):
         if not self._text:
@@ -41,17 +50,22 @@ class _Script(Console):
     def close(self):
         pass
 
+    def cpus(self):
+        return next(self._looks, [])
+
 
 class _Boots(Host):
-    """A host that shows one text of a list at each boot."""
+    """A host that shows one text of a list at each boot; looks: as of _Script."""
 
-    def __init__(self, *boots):
+    def __init__(self, boots, flawed, looks):
         self.left = list(boots)
+        self.flawed = flawed
         self.firsts = []
+        self._looks = looks
 
     def launch(self, initramfs, append):
         self.firsts.append(append)
-        return _Script(PROLOGUE + self.left.pop(0))
+        return _Script(PROLOGUE + self.left.pop(0), self._looks)
 
 
 class _NoImage:
@@ -64,11 +78,10 @@ class _NoImage:
 class SessionTest(unittest.TestCase):
     """run_jobs() with jobs a and b."""
 
-    def run_on(self, *boots, flawed=True):
+    def run_on(self, *boots, flawed=True, looks=()):
         """Run both on a host with these consoles; returns the outcomes and which boots were asked for."""
-        host = _Boots(*boots)
-        host.interrupts_twice = flawed
-        with tempfile.TemporaryDirectory() as folder:
+        host = _Boots(boots, flawed, looks)
+        with tempfile.TemporaryDirectory() as folder, patch("bed.session.LOOK_EVERY", 0):
             outcomes = list(run_jobs(host, _NoImage(), [Job("a", ""), Job("b", "")], Path(folder)))
         self.assertEqual(host.left, [])
         self.assertEqual([outcome.job.name for outcome in outcomes], ["a", "b"])
@@ -89,14 +102,21 @@ class SessionTest(unittest.TestCase):
         self.assertEqual([outcome.status for outcome in outcomes], [Status.CRASH, Status.PASS])
         self.assertEqual(firsts, ["bed.first=0", "bed.first=1"])
 
-    def test_lost_cpu_is_a_hang(self):
-        lost = "@@bed begin 0 2.0\nwatchdog: BUG: soft lockup - CPU#1 stuck for 67s! [sh:1]\n"
-        outcomes, firsts = self.run_on(lost, job_passes(0) + job_passes(1) + "@@bed stop\n")
-        self.assertEqual([(outcome.status, outcome.hangs) for outcome in outcomes], [(Status.PASS, 1), (Status.PASS, 0)])
-        self.assertEqual(firsts, ["bed.first=0"] * 2)
-        outcomes, firsts = self.run_on(lost, lost, job_passes(1) + "@@bed stop\n")
-        self.assertEqual([(outcome.status, outcome.hangs) for outcome in outcomes], [(Status.HANG, 2), (Status.PASS, 0)])
-        self.assertEqual(firsts, ["bed.first=0"] * 2 + ["bed.first=1"])
+    def test_hang_of_a_flaw_is_tried_again(self):
+        for looks in [BREAKPOINT, AT_WORK], [ASLEEP]:
+            outcomes, firsts = self.run_on(LOST, job_passes(0) + job_passes(1) + "@@bed stop\n", looks=looks)
+            self.assertEqual([(outcome.status, outcome.hangs) for outcome in outcomes], [(Status.PASS, 1), (Status.PASS, 0)])
+            self.assertEqual(firsts, ["bed.first=0"] * 2)
+            outcomes, firsts = self.run_on(LOST, LOST, job_passes(1) + "@@bed stop\n", looks=looks)
+            self.assertEqual([(outcome.status, outcome.hangs) for outcome in outcomes], [(Status.HANG, 2), (Status.PASS, 0)])
+            self.assertEqual(firsts, ["bed.first=0"] * 2 + ["bed.first=1"])
+
+    def test_hang_is_not_tried_again(self):
+        for flawed, looks in (True, [AT_WORK]), (True, [AT_WORK, ASLEEP]), (True, []), (False, [BREAKPOINT]), (False, [ASLEEP]):
+            outcomes, firsts = self.run_on(LOST, job_passes(1) + "@@bed stop\n", flawed=flawed, looks=looks)
+            self.assertEqual([(outcome.status, outcome.hangs) for outcome in outcomes], [(Status.HANG, 0), (Status.PASS, 0)])
+            self.assertEqual(firsts, ["bed.first=0", "bed.first=1"])
+            self.assertIn("its CPUs at", outcomes[0].reason)
 
     def test_interrupt_delivered_twice_is_tried_again(self):
         flawed = job_passes(0) + job_fails(1, BACKTRACE)
@@ -115,8 +135,7 @@ class SessionTest(unittest.TestCase):
         self.assertEqual(firsts, ["bed.first=0"])
 
     def test_hang_after_the_flaw(self):
-        hang = "@@bed begin 0 2.0\nwatchdog: BUG: soft lockup - CPU#1 stuck for 67s! [sh:1]\n"
-        outcomes, _ = self.run_on(job_fails(0, BACKTRACE), hang, job_passes(1) + "@@bed stop\n")
+        outcomes, _ = self.run_on(job_fails(0, BACKTRACE), LOST, job_passes(1) + "@@bed stop\n", looks=[ASLEEP])
         self.assertEqual([(outcome.status, outcome.hangs) for outcome in outcomes], [(Status.HANG, 2), (Status.PASS, 0)])
 
     def test_interrupts_that_a_cpu_delivers(self):
