@@ -14,9 +14,9 @@ import time
 import tty
 
 from .errors import BedError
-from .flat_kernel import flatten_for_qemu, flatten_kernel
+from .flat_kernel import flat_image, flat_image_for_qemu
 from .host import Console, Host
-from .places import BUILD, kernel_image
+from .places import kernel_image
 
 CLOCK = 50_000_000          # instructions in a second of the host's clock
 # Without what waits on clocks or works a lot while it boots: for hosts, and for guests in them.
@@ -71,7 +71,7 @@ class BochsHost(Host):
         folder = initramfs.parent / "bochs"
         boot = folder / "cd" / "boot"
         (boot / "grub").mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_made_once("flat", kernel_image(), flatten_kernel), boot / "vmlinuz")
+        shutil.copyfile(flat_image(kernel_image()), boot / "vmlinuz")
         shutil.copyfile(initramfs, boot / "initramfs")
         (boot / "grub" / "grub.cfg").write_text(GRUB.format(command_line=f"{COMMAND_LINE} {append}"))
         subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", str(folder / "cd.iso"),
@@ -84,7 +84,7 @@ class BochsHost(Host):
 
     def guest_kernel(self, image):
         """Uncompressed."""
-        return _made_once("guest", image, flatten_for_qemu)
+        return flat_image_for_qemu(image)
 
 
 class BochsConsole(Console):
@@ -140,12 +140,3 @@ class BochsConsole(Console):
         if name:
             self._screen = os.open(name[1], os.O_RDWR | os.O_NOCTTY)
             tty.setraw(self._screen)
-
-
-def _made_once(form, image, make):
-    """A bzImage in another form. Its name tells its release."""
-    made = BUILD / "bochs" / f"{image.name}.{form}"
-    if not made.exists():
-        made.parent.mkdir(parents=True, exist_ok=True)
-        make(image, made)
-    return made

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from .errors import BedError
-from .places import BED
+from .places import BED, BUILD
 
 HEAD = 0x200000             # bytes in front of the kernel proper, a multiple of its alignment
 TABLES = 0x10000            # of the page tables in them
@@ -18,8 +18,30 @@ ELF64 = 2
 PT_LOAD = 1
 
 
-def flatten_kernel(source, target):
-    """Write the bzImage `target`, which does what `source` does without having to unpack itself."""
+def flat_image(source):
+    """A bzImage that does what the bzImage `source` does without having to unpack itself."""
+    return _made_once(source, "flat", _flatten)
+
+
+def flat_image_for_qemu(source):
+    """The kernel in the bzImage `source` as a file that QEMU starts without the kernel having to unpack itself.
+
+    Of 64 bits that is its ELF file as it is. 32-bit kernels of Debian are without the note by which QEMU enters one:
+    they stay bzImages.
+    """
+    return _made_once(source, "qemu", _flatten_for_qemu)
+
+
+def _made_once(source, form, make):
+    """What `make` makes of a file. Its name tells its release."""
+    made = BUILD / "flat" / f"{source.name}.{form}"
+    if not made.exists():
+        made.parent.mkdir(parents=True, exist_ok=True)
+        make(source, made)
+    return made
+
+
+def _flatten(source, target):
     image = source.read_bytes()
     setup_size = (image[0x1f1] + 1) * 512
     start, end, kernel = _load(_payload(image, setup_size, source))
@@ -32,12 +54,7 @@ def flatten_kernel(source, target):
     target.write_bytes(_setup(image[:setup_size], body, origin, end - origin + ROOM) + body)
 
 
-def flatten_for_qemu(source, target):
-    """Write the kernel in the bzImage `source` as a file that QEMU starts without the kernel having to unpack itself.
-
-    Of 64 bits that is its ELF file as it is. 32-bit kernels of Debian are without the note by which QEMU enters one:
-    they stay bzImages.
-    """
+def _flatten_for_qemu(source, target):
     image = source.read_bytes()
     setup_size = (image[0x1f1] + 1) * 512
     elf = _payload(image, setup_size, source)

@@ -3,6 +3,7 @@
 import re
 import shlex
 
+from .flat_kernel import flat_image_for_qemu
 from .places import BED, kernel_image
 from .protocol import Listener
 
@@ -13,11 +14,11 @@ COMMAND_LINE = "console=ttyS0 quiet oops=panic panic=-1 pci=noearly"
 def pack_guest(host_image, label, guest_image, jobs, work, kernel=None):
     """Put a guest into a host's image under a label: its kernel, and guest_image with these jobs.
 
-    work: a folder for its initramfs. kernel: its file, by default the test bed's bzImage.
+    work: a folder for its initramfs. kernel: its file, by default the test bed's kernel, which need not unpack itself.
     """
     initramfs = work / f"{label}.cpio"
     guest_image.write(initramfs, jobs)
-    kernel = kernel or kernel_image()
+    kernel = kernel or flat_image_for_qemu(kernel_image())
     host_image.add_file(kernel, f"guest/{kernel.name}")
     host_image.add_file(initramfs, f"guest/{label}.cpio")
     host_image.add_file(BED / "guest.sh", "bed/guest.sh")
@@ -28,7 +29,7 @@ def start_command(label, memory, cpus=2, append="", options="", name="L1", kerne
 
     It needs guest.sh. kernel: as of pack_guest().
     """
-    kernel = kernel or kernel_image()
+    kernel = kernel or flat_image_for_qemu(kernel_image())
     words = shlex.quote(f"{COMMAND_LINE} {append}".strip())
     return (f"guest_start {name} -m {memory} -smp {cpus} -kernel /guest/{kernel.name} -initrd /guest/{label}.cpio "
             f"-append {words} {options}\n")

@@ -6,11 +6,12 @@ QEMU redraws only what the dirty log names. After each frame its screen is compa
 from ..guest import pack_guest, start_command
 from ..image import Image
 from ..job import Job
-from ..places import BED
+from ..places import BED, kernel_image
 from ..programs import build_program
 
 FRAMES = 12
-# VESA mode 0x142 + 0x200: 640 by 480, 32 bits a pixel. Nothing but the job may draw.
+# VESA mode 0x142 + 0x200: 640 by 480, 32 bits a pixel. Nothing but the job may draw. The code that sets the mode is in
+# front of the kernel proper, in a bzImage alone.
 APPEND = "vga=0x342 vt.global_cursor_default=0"
 
 GUEST = f"""
@@ -27,7 +28,8 @@ done
 HOST = f"""
 . /bed/guest.sh
 mkfifo /run/talk.in /run/talk.out
-{start_command("display", 256, append=APPEND, options="-vga std -serial pipe:/run/talk")}
+{start_command("display", 256, append=APPEND, options="-vga std -serial pipe:/run/talk",
+               kernel=kernel_image())}
 frame=0
 while [ $frame -lt {FRAMES} ]; do
     guest_await_line L1 "frame $frame is" || exit 1
@@ -48,5 +50,5 @@ def prepare(image, work):
     guest = Image()
     guest.add_program(build_program(BED / "guest" / "screen.c"), "bed/screen")
     image.add_qemu()
-    pack_guest(image, "display", guest, [Job("draw", GUEST, 150)], work)
+    pack_guest(image, "display", guest, [Job("draw", GUEST, 150)], work, kernel_image())
     return Job("display", HOST, 180)
