@@ -24,7 +24,7 @@ MACHINE_CC_machine           = clang
 MACHINE_CFLAGS_machine       = -O1 -DVMMU_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # By the same compiler: a seed is the same stream then.
 MACHINE_CC_machine-long      = clang
-MACHINE_CFLAGS_machine-long  = -O2 -flto -DVMMU_DEBUG
+MACHINE_CFLAGS_machine-long  = -O3 -march=native -flto -DVMMU_DEBUG
 # Without VMMU_DEBUG: whether a check can fail is no branch of the core's.
 MACHINE_CC_machine-coverage     = gcc
 MACHINE_CFLAGS_machine-coverage = -O1 --coverage -DMACHINE_COVERAGE
