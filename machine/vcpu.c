@@ -205,9 +205,9 @@ static enum vmmu_mmio_result look_at_mmio(struct machine_vcpu *c, vmmu_gpa_t gpa
 }
 
 /* Context: slots. Return: DONE to let the guest try again. */
-static enum machine_access_result serve(struct machine_vcpu *c, vmmu_gpa_t gpa, uint64_t pf)
+static enum machine_access_result serve(struct machine_vcpu *c, vmmu_gpa_t gpa, uint64_t pf, uint8_t max_level)
 {
-	struct vmmu_fault f = { .addr = gpa, .error_code = c->error, .max_level = VMMU_LEVEL_HUGE_MAX };
+	struct vmmu_fault f = { .addr = gpa, .error_code = c->error, .max_level = max_level };
 
 	if (c->error & VMMU_PF_RSVD) {
 		switch (look_at_mmio(c, gpa)) {
@@ -219,8 +219,6 @@ static enum machine_access_result serve(struct machine_vcpu *c, vmmu_gpa_t gpa, 
 			return MACHINE_ACCESS_DONE;
 		}
 	}
-	if (!machine_random_below(&c->random, 8))
-		f.max_level = (uint8_t)(1 + machine_random_below(&c->random, VMMU_LEVEL_HUGE_MAX));
 	MACHINE_SAY("  fault, error code %#llx", (unsigned long long)c->error);
 	switch (vmmu_fault(&c->v, &f)) {
 	case VMMU_FAULT_RETRY:
@@ -250,6 +248,9 @@ static enum machine_access_result serve(struct machine_vcpu *c, vmmu_gpa_t gpa, 
 static enum machine_access_result access_in(struct machine_vcpu *c, vmmu_gpa_t addr, uint64_t pf, unsigned int rounds)
 {
 	enum machine_access_result served;
+	/* The same for all faults of an access: a fault that gets nowhere at one level is not helped by another one. */
+	uint8_t max_level = machine_random_below(&c->random, 8) ? VMMU_LEVEL_HUGE_MAX :
+		(uint8_t)(1 + machine_random_below(&c->random, VMMU_LEVEL_HUGE_MAX));
 
 	for (unsigned int round = 0; round < rounds; round++) {
 		int err = machine_vcpu_load(c);
@@ -268,7 +269,7 @@ static enum machine_access_result access_in(struct machine_vcpu *c, vmmu_gpa_t a
 			break;
 		case CPU_FAULT:
 			machine_slots_read_lock(c->m);
-			served = serve(c, addr, pf);
+			served = serve(c, addr, pf, max_level);
 			machine_slots_read_unlock(c->m);
 			if (served != MACHINE_ACCESS_DONE)
 				return served;

@@ -66,7 +66,10 @@ static bool gains_silent_write(const struct vmmu_spte_format *fmt, uint64_t old,
 	return !(spte_is_present(old) && spte_is_writable(old)) && spte_is_dirty(fmt, spte);
 }
 
-/* Install at the entry the walk stopped at. Return: RETRY after a lost race, with it->old as it is now. */
+/*
+ * Install at the entry the walk stopped at. Return: RETRY after a lost race, with it->old as it is now, or if only a smaller
+ * page may stand there: that is the fault's goal then.
+ */
 static enum vmmu_fault_result install(struct vmmu_vcpu *v, struct vmmu_page *root, struct vmmu_fault *f,
 				      struct vmmu_iter *it)
 {
@@ -196,16 +199,16 @@ enum vmmu_fault_result vmmu_direct_map(struct vmmu_vcpu *v, struct vmmu_page *ro
 		respect_nx_split(v->vm, f, &it);
 		if (spte_is_frozen(it.old))
 			break;
-		if (it.level == f->goal_level)
-			result = install_guarded(v, root, f, &it);
-		else if (spte_is_leaf(it.old, it.level))
-			lost = !split_leaf(v, f, &it);
-		else if (!spte_is_present(it.old))
-			lost = !link_table(v, root, f, &it);
 		if (it.level == f->goal_level) {
+			result = install_guarded(v, root, f, &it);
 			if (result != VMMU_FAULT_RETRY)
 				break;
+			/* Or no page of this size may stand here, and the goal is a smaller one by now. */
 			lost = true;
+		} else if (spte_is_leaf(it.old, it.level)) {
+			lost = !split_leaf(v, f, &it);
+		} else if (!spte_is_present(it.old)) {
+			lost = !link_table(v, root, f, &it);
 		}
 		if (lost)
 			tries--;

@@ -35,6 +35,10 @@ void vmmu_vm_init(struct vmmu_vm *vm)
 		vm->shadow_quota = ~0ull;
 	if (vm->params.root_cache > VMMU_ROOT_CACHE_MAX)
 		vm->params.root_cache = VMMU_ROOT_CACHE_MAX;
+	if (vm->params.sync_patience > VMMU_SYNC_PATIENCE_MAX)
+		vm->params.sync_patience = VMMU_SYNC_PATIENCE_MAX;
+	if (vm->params.frame_leaves < VMMU_FRAME_LEAVES_MIN)
+		vm->params.frame_leaves = VMMU_FRAME_LEAVES_MIN;
 	while (vm->params.prefetch & (vm->params.prefetch - 1))
 		vm->params.prefetch &= (uint8_t)(vm->params.prefetch - 1);
 }

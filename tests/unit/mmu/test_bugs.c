@@ -573,6 +573,22 @@ static void test_flush_of_another_mode(void **state)
 	end();
 }
 
+/* L1's table of the one space is in the middle of what is a large page to the host: no large leaf in the other either. */
+static void test_table_in_other_space(void **state)
+{
+	struct machine_vcpu *smm;
+
+	(void)state;
+	begin_l2(true);
+	machine_slot_add(&m, 1, 0, START, FRAMES, START, false);
+	machine_change(&m, 0x600, 0x601, MACHINE_MAKE_2M, VMMU_YIELD_NEVER);
+	reaches(AT(3), VMMU_PF_W, DATA + 3);
+	smm = machine_vcpu_add(&m);
+	machine_vcpu_switch(smm, 1, false, 4);
+	assert_int_equal(machine_access(smm, AT(0x700), 0, 3), MACHINE_ACCESS_DONE);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -594,6 +610,7 @@ int main(void)
 		cmocka_unit_test(test_log_of_l2),
 		cmocka_unit_test(test_flush_of_another_mode),
 		cmocka_unit_test(test_table_of_both_stages),
+		cmocka_unit_test(test_table_in_other_space),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
