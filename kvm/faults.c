@@ -9,12 +9,15 @@
 /* What the exit handlers of the vendor modules want to hear. */
 #define RESUME_GUEST 1
 
-/* Largest page for @gpa over which the guest's MTRRs agree, where they count: EPT with DMA that does not snoop. */
+/*
+ * Largest page for @gpa over which the guest's MTRRs agree, where they count: EPT with DMA that does not snoop. They say nothing
+ * of an address of L2's.
+ */
 static u8 mtrr_level(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	int level = KVM_MAX_HUGEPAGE_LEVEL;
 
-	if (!vmmu_kvm_format.ept || !kvm_arch_has_noncoherent_dma(vcpu->kvm))
+	if (!vmmu_kvm_format.ept || !vcpu->arch.mmu->root_role.direct || !kvm_arch_has_noncoherent_dma(vcpu->kvm))
 		return level;
 	for (; level > PG_LEVEL_4K; level--)
 		if (kvm_mtrr_check_gfn_range_consistency(vcpu, vmmu_gfn_round(gpa_to_gfn(gpa), level),

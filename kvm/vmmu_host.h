@@ -413,7 +413,8 @@ static inline int vmmu_host_pfns_atomic(struct vmmu_vm *vm, struct vmmu_slot *sl
 	struct page *pages[16];
 	int got;
 
-	if (slot->flags & (KVM_MEMSLOT_INVALID | (write ? KVM_MEM_READONLY : 0)))
+	/* What is private to the host, as the APIC's page, comes by a fault alone, which tells L1 from L2. */
+	if (!kvm_is_visible_memslot(slot) || (write && (slot->flags & KVM_MEM_READONLY)))
 		return 0;
 	got = gfn_to_page_many_atomic(slot, gfn, pages, min_t(int, count, ARRAY_SIZE(pages)));
 	for (int i = 0; i < got; i++)

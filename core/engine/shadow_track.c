@@ -15,10 +15,13 @@
 #include "format/spte.h"
 #include "page/index.h"
 
-/* Leaves of size @level that hold @gfn lose W: for good at 4K, or, large, altogether. */
+/* Leaves of size @level that hold @gfn lose W, and the right to get it back. */
 static void wrprot_at(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, int level, struct vmmu_flush *debt)
 {
 	vmmu_entry_set *set = vmmu_host_slot_rmap(slot, gfn, level);
+	struct vmmu_place at = {
+		.vm = vm, .gfn = gfn, .level = (uint8_t)level, .space = (uint8_t)vmmu_host_slot_space(slot),
+	};
 	struct entry_set_iter it;
 
 	rmap_lock(vm, set);
@@ -30,8 +33,8 @@ static void wrprot_at(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn
 		while (value != old && !pte_try_cas(entry, &old, value));
 		if (value == old)
 			continue;
-		vmmu_change_account(&(struct vmmu_place){ .vm = vm, .entry = entry, .gfn = gfn, .level = (uint8_t)level },
-				    old, value);
+		at.entry = entry;
+		vmmu_change_account(&at, old, value);
 		flush_add(debt, gfn, level);
 	}
 	rmap_unlock(set);

@@ -163,7 +163,8 @@ static inline bool vmmu_host_invalidating(struct vmmu_vm *vm);
 static inline void vmmu_host_fault_release(struct vmmu_vcpu *v, struct vmmu_fault *f);
 /*
  * Look up the frames of [@gfn, @gfn + @count) without sleeping, for writing if @write; fills @pfns up to
- * the first that is not at hand. Context: atomic, vm any. Return: how many; each is given back by vmmu_host_pfn_release().
+ * the first that is not at hand: none of a slot that is private to the host. Context: atomic, vm any.
+ * Return: how many; each is given back by vmmu_host_pfn_release().
  */
 static inline int vmmu_host_pfns_atomic(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool write, vmmu_pfn_t *pfns, int count);
 static inline void vmmu_host_pfn_release(vmmu_pfn_t pfn);
@@ -195,7 +196,7 @@ static inline int vmmu_host_gpte_read_run(const struct vmmu_gpte *at, unsigned i
 /* Locate an entry seen through address space @space, for reading. Context: atomic, inside the host's slot read section. */
 static inline int vmmu_host_gpte_locate_in(struct vmmu_vm *vm, int space, vmmu_gpa_t gpa, struct vmmu_gpte *at);
 /*
- * Replace it by @new if it still is @old, in one access, report the write to the dirty log, and the flags that were set by
+ * Replace the entry at @at by @new_value if it still is @old, in one access, report the write to the dirty log, and the flags that were set by
  * vmmu_guest_flags_set(). Context: may sleep.
  * Return: 0, VMMU_EAGAIN if it changed, VMMU_EFAULT if it cannot be written.
  */
