@@ -31,7 +31,7 @@
  * to itself, all without the page's lock.
  *
  * Beside them RCU: tables are read inside a read section and freed after the flush that took them from the
- * CPUs and a grace period. fast_fault and MMIO look-ups hold nothing else.
+ * CPUs and a grace period. Fast faults (engine/direct_fast.c) and MMIO look-ups hold nothing else.
  *
  * A direct root is kept by a reference: the VM holds one from its making until it is marked invalid and taken apart,
  * each context that remembers it one, each walk over roots that may yield one. A shadow page has one from its making

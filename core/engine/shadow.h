@@ -9,8 +9,7 @@
  *
  * Below a guest's large page that the host backs with small ones stand direct pages, which mirror nothing.
  *
- * Locks, in order (base/lock.h): a page's lock; parents' set of a child, then of its parents; a frame's reverse map.
- * "locked" below: the page's lock is held, or the VM's exclusively.
+ * Locks: base/lock.h. "locked" below: the page's lock is held, or the VM's exclusively.
  */
 #ifndef VMMU_ENGINE_SHADOW_H
 #define VMMU_ENGINE_SHADOW_H

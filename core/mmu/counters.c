@@ -55,7 +55,7 @@ STATIC_CHECK(sizeof(counter_names) / sizeof(counter_names[0]) == VMMU_C_NR);
 
 const char *vmmu_counter_name(enum vmmu_counter c)
 {
-	return counter_names[c];
+	return (unsigned int)c < VMMU_C_NR ? counter_names[c] : "?";
 }
 
 /* Those that are counted by table. */

@@ -133,7 +133,7 @@ static int fill_lowest(struct vmmu_vcpu *v, const struct vmmu_own_tree *t, struc
 	return err;
 }
 
-/* A table of the context's own, with one reference for being listed and one for the context. */
+/* A table of the context's own. */
 static struct vmmu_page *own_table(struct vmmu_vcpu *v, struct vmmu_context *c, int level)
 {
 	/* The CPU's register has 32 bits where the root is in PAE form. */
@@ -176,6 +176,7 @@ static int join_own(struct vmmu_vcpu *v, struct vmmu_context *c, const struct vm
 
 	vm_lock_shared(v->vm);
 	vmmu_host_rcu_read_lock();
+	/* One reference for being listed, and one for the context. */
 	own[0]->root_refs = 2;
 	for (unsigned int n = 0; n < count; n++)
 		list_own(own[n]);

@@ -4,7 +4,7 @@
  *
  * Most sets have one member, so that one costs no memory: the word is the entry's address. More live in nodes of
  * 14, the head node being the only one that is not full. Bit 1 of the word is the set's lock: whoever looks at
- * or changes a set holds it; nothing but a bucket of the index and another set's lock of a later class is taken inside.
+ * or changes a set holds it. What may be taken inside: core/base/lock.h.
  */
 #ifndef VMMU_PAGE_ENTRY_SET_H
 #define VMMU_PAGE_ENTRY_SET_H

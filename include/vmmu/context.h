@@ -23,13 +23,14 @@ enum vmmu_switch {
 
 /*
  * From now on @c needs the root (@role, @pgd). @pgd: CR3, EPTP or nCR3 of the tables that are shadowed; ignored
- * for direct roots. Takes no lock. Does not load the root into the CPU and does not flush: the host does.
+ * for direct roots. A hit takes no lock; a miss may drop the coldest cached root, see below. Does not load the root into the CPU and does not flush: the host does.
  */
 enum vmmu_switch vmmu_context_switch(struct vmmu_vcpu *v, struct vmmu_context *c, union vmmu_role role, uint64_t pgd);
 
 /*
  * Give the current context of @v a root if it has none. May sleep; takes vm (shared). Return: VMMU_OK; VMMU_ENOMEM; VMMU_EFAULT:
- * the guest's tables are not in its memory. Nothing changed then.
+ * the guest's tables are not in its memory. Nothing changed then. A root that mirrors may have been another vCPU's, which has not
+ * flushed: vmmu_sync() follows before the guest runs on it. Context: inside the slot read section.
  */
 VMMU_MUST_CHECK int vmmu_root_load(struct vmmu_vcpu *v);
 
@@ -38,7 +39,7 @@ vmmu_hpa_t vmmu_root_hpa(const struct vmmu_context *c);
 /* May no vCPU go on with the context's current root? True without one. Readable under vm shared or when nothing zaps. */
 bool vmmu_root_is_obsolete(const struct vmmu_context *c);
 
-/* Drop the current root / the cached ones / those that are obsolete, in one context. Takes no VM lock. */
+/* Drop the current root / the cached ones / those that are obsolete, in one context. May take vm (shared), and flush. */
 void vmmu_root_drop_current(struct vmmu_vcpu *v, struct vmmu_context *c);
 void vmmu_roots_drop_cached(struct vmmu_vcpu *v, struct vmmu_context *c);
 /* The @i-th cached root, most recent first; nothing if there are fewer. */

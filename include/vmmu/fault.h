@@ -87,7 +87,7 @@ enum vmmu_mmio_result {
 
 /*
  * Look at our entry for @addr without any lock. @generation: the memslots' generation now.
- * With VMMU_MMIO_VALID: @gfn and @access of the entry; @spte always (0 where there is none). Context: any.
+ * With VMMU_MMIO_VALID: @gfn and @access of the entry; @spte always (0 where there is none). Context: the vCPU's own thread; takes no lock.
  */
 enum vmmu_mmio_result vmmu_mmio_lookup(struct vmmu_vcpu *v, vmmu_gpa_t addr, uint64_t generation,
 				       vmmu_gfn_t *gfn, unsigned int *access, uint64_t *spte);

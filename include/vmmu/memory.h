@@ -20,6 +20,8 @@ enum vmmu_yield {
 
 /* --- Invalidation by the host -------------------------------------------------------------- */
 
+/* A range here lies in one slot, or where there is none. */
+
 /*
  * Nothing maps frames [@start, @end) of @space any more, in valid and invalid roots. Context: vm excl.
  * Return: flush needed.
@@ -98,7 +100,10 @@ void vmmu_nx_recover(struct vmmu_vm *vm, uint64_t count);
  * inside the slot read section. Return: how many went.
  */
 uint64_t vmmu_shrink(struct vmmu_vm *vm, uint64_t most);
-/* The guest wrote @bytes at @gpa by an instruction the host carried out, and they are there. Context: takes vm (shared). */
+/*
+ * The guest wrote @bytes, at least 1, inside one frame at @gpa by an instruction the host carried out, and they are there.
+ * Context: takes vm (shared), inside the slot read section.
+ */
 void vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes);
 /*
  * The host's vmmu_host_gpte_cmpxchg() has set @flags in the entry of @bytes at @gpa: for pages that mirror the entry in a format

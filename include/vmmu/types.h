@@ -86,7 +86,6 @@ static inline vmmu_gfn_t vmmu_gfn_round(vmmu_gfn_t gfn, int level)
 #define VMMU_PF_RSVD	(1ull << 3)
 #define VMMU_PF_F	(1ull << 4)
 #define VMMU_PF_PK	(1ull << 5)
-#define VMMU_PF_SGX	(1ull << 15)
 #define VMMU_PF_FINAL	(1ull << 32)
 #define VMMU_PF_TABLE	(1ull << 33)
 #define VMMU_PF_IMPLICIT (1ull << 48)
@@ -94,10 +93,9 @@ static inline vmmu_gfn_t vmmu_gfn_round(vmmu_gfn_t gfn, int level)
 /* Operation result: 0 or a negative value, with Linux's numbers so that no host has to translate. */
 enum vmmu_status {
 	VMMU_OK = 0,
-	VMMU_EAGAIN = -11,	/* lost a race, nothing changed; never leaves the core */
+	VMMU_EAGAIN = -11,	/* lost a race, nothing changed; in the core, and from vmmu_host_gpte_cmpxchg() */
 	VMMU_ENOMEM = -12,	/* the host has no memory; nothing changed */
 	VMMU_EFAULT = -14,	/* guest memory cannot be accessed */
-	VMMU_EOPNOTSUPP = -95,	/* not supported by this build or this CPU */
 };
 
 /* What the host does after vmmu_fault(); never mixed with enum vmmu_status, all values above 0. */

@@ -155,6 +155,7 @@ struct vmmu_params {
 #define VMMU_ROOT_CACHE_MAX 64
 #define VMMU_SYNC_PATIENCE_MAX 127
 #define VMMU_FRAME_LEAVES_MIN 16
+/* What a host starts from before it changes fields, all ahead of vmmu_vm_init(), which forces each into its bounds. */
 void vmmu_params_default(struct vmmu_params *params);
 
 /*
@@ -273,7 +274,9 @@ void vmmu_vm_destroy(struct vmmu_vm *vm);
 void vmmu_vcpu_init(struct vmmu_vcpu *v, struct vmmu_vm *vm);
 void vmmu_vcpu_destroy(struct vmmu_vcpu *v);
 
+/* "?" for what is none. */
 const char *vmmu_counter_name(enum vmmu_counter c);
+/* Sum over the VM and its vCPUs; no snapshot while they run. Context: atomic; takes vm->lists. */
 uint64_t vmmu_counter_read(struct vmmu_vm *vm, enum vmmu_counter c);
 
 #endif

@@ -135,7 +135,7 @@ vmmu_gwalk(struct vmmu_vcpu *v, const struct vmmu_mode *mode, uint64_t root, con
 bool vmmu_gwalk_step_changed(const struct vmmu_mode *mode, const struct vmmu_gwalk *w, int level);
 
 /*
- * vmmu_gwalk() for whoever needs the address only.
+ * vmmu_gwalk() for whoever needs the address only. @access has no no_flags: there is no fault to tell of then.
  * Return: the L1 guest physical address, or VMMU_GPA_INVALID with @fault filled. Context: as vmmu_gwalk().
  */
 vmmu_gpa_t vmmu_translate(struct vmmu_vcpu *v, const struct vmmu_mode *mode, uint64_t root, const uint64_t *pdptrs,
