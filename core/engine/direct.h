@@ -38,7 +38,6 @@ struct vmmu_op {
 	bool flush_later;			/* the caller flushes once all is done: a yield need not pay for lost rights */
 	struct vmmu_flush debt;			/* what the walk owes; paid before a yield */
 	bool changed;				/* an entry was changed, ever */
-	bool yielded;
 };
 
 static inline struct vmmu_op vmmu_op_start(struct vmmu_page *root, vmmu_gfn_t start, vmmu_gfn_t end,
@@ -59,8 +58,6 @@ void vmmu_direct_zap(struct vmmu_op *op);
 void vmmu_direct_zap_tables(struct vmmu_op *op);
 /* Leaves of @min_level and larger lose W, and get it back by a write fault. */
 void vmmu_direct_wrprot(struct vmmu_op *op, int min_level);
-/* Leaves lose W and the right to get it back. */
-void vmmu_direct_wrprot_for_good(struct vmmu_op *op);
 /* 4K leaves lose D, or W where D cannot be used. */
 void vmmu_direct_clean(struct vmmu_op *op);
 /* For frames op->start + n with bit n of @mask: see vmmu_log_again(). */

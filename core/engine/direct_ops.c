@@ -25,9 +25,8 @@ static void op_begin(struct vmmu_op *op, struct vmmu_iter *it, int min_level)
 	iter_start(it, op->vm->fmt, op->root, op->start, op->end, min_level);
 }
 
-static void op_end(struct vmmu_op *op)
+static void op_end(void)
 {
-	(void)op;
 	vmmu_host_rcu_read_unlock();
 }
 
@@ -44,7 +43,6 @@ static bool op_yields(struct vmmu_op *op, struct vmmu_iter *it, vmmu_gfn_t *sinc
 		vmmu_flush_pay(&op->debt);
 	vmmu_host_rcu_read_unlock();
 	op->yield(op->vm);
-	op->yielded = true;
 	vmmu_host_rcu_read_lock();
 	iter_restart(it);
 	return true;
@@ -86,7 +84,7 @@ static inline __attribute__((always_inline)) void op_for_each(struct vmmu_op *op
 		while (value != it.old && !op_change(op, &it, value));
 		iter_next(&it);
 	}
-	op_end(op);
+	op_end();
 }
 
 /* Leaves go; so does a table of 4K leaves that lies inside the range, as the largest step without a yield. */
@@ -147,11 +145,6 @@ static uint64_t wrprotected_for_good(const struct vmmu_op *op, const struct vmmu
 	return spte_is_leaf(it->old, it->level) ? spte_without_write_for_good(op->vm->fmt, it->old) : it->old;
 }
 
-void vmmu_direct_wrprot_for_good(struct vmmu_op *op)
-{
-	op_for_each(op, VMMU_LEVEL_4K, wrprotected_for_good, 0);
-}
-
 void vmmu_direct_wrprot_frame(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, struct vmmu_flush *debt)
 {
 	struct vmmu_page *root = NULL;
@@ -160,7 +153,7 @@ void vmmu_direct_wrprot_frame(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_g
 		struct vmmu_op op = vmmu_op_start(root, gfn, gfn + 1, NULL);
 
 		op.debt = *debt;
-		vmmu_direct_wrprot_for_good(&op);
+		op_for_each(&op, VMMU_LEVEL_4K, wrprotected_for_good, 0);
 		*debt = op.debt;
 	}
 }
@@ -213,7 +206,7 @@ static bool any_young(struct vmmu_op *op)
 	op_begin(op, &it, VMMU_LEVEL_4K);
 	for (; it.valid && !young; iter_next(&it))
 		young = spte_is_leaf(it.old, it.level) && spte_is_accessed(op->vm->fmt, it.old);
-	op_end(op);
+	op_end();
 	return young;
 }
 
@@ -250,7 +243,7 @@ void vmmu_direct_set_frame(struct vmmu_op *op, vmmu_pfn_t pfn)
 		spte = spte_without_write_for_good(op->vm->fmt, spte) | pfn << VMMU_PAGE_SHIFT;
 		op_change(op, &it, spte);
 	}
-	op_end(op);
+	op_end();
 }
 
 bool vmmu_direct_split(struct vmmu_op *op, int level, struct vmmu_page **spare)
@@ -282,7 +275,7 @@ bool vmmu_direct_split(struct vmmu_op *op, int level, struct vmmu_page **spare)
 	/* Where the walk stopped, so that it can go on from there with a page in hand. */
 	if (!to_the_end)
 		op->start = it.gfn > op->start ? it.gfn : op->start;
-	op_end(op);
+	op_end();
 	return to_the_end;
 }
 
@@ -315,5 +308,5 @@ void vmmu_direct_collapse(struct vmmu_op *op, const struct vmmu_slot *slot)
 			}
 		iter_next(&it);
 	}
-	op_end(op);
+	op_end();
 }

@@ -105,7 +105,7 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 		page_unlock(page);
 		return child;
 	}
-	if (page->table[i])
+	if (pte_load(&page->table[i]))
 		vmmu_shadow_drop(page, i, &s->debt);
 	page_unlock(page);
 	vmmu_flush_pay(&s->debt);
@@ -116,7 +116,7 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 	vmmu_shadow_sync_page(s->v->vm, &s->c->mode, child);
 
 	page_lock(page);
-	if (!page->invalid && entry_is_current(s, page) && !page->table[i])
+	if (!page->invalid && entry_is_current(s, page) && !pte_load(&page->table[i]))
 		linked = vmmu_shadow_link(s->v, page, i, child, flushes);
 	page_unlock(page);
 	if (linked && s->f->huge_disallowed && vmmu_role_is_direct(role) && s->f->req_level >= page->role.level)
@@ -128,9 +128,10 @@ static enum vmmu_fault_result set_mmio(struct shadow_fault *s, struct vmmu_page 
 {
 	struct vmmu_vm *vm = s->v->vm;
 	uint64_t spte = vmmu_spte_make_mmio(vm->fmt, s->f->gfn, s->f->access, s->f->generation);
+	uint64_t old = pte_load(&page->table[i]);
 
-	if (page->table[i] != spte) {
-		if (page->table[i])
+	if (old != spte) {
+		if (old)
 			vmmu_shadow_drop(page, i, &s->debt);
 		pte_swap(&page->table[i], spte);
 		vmmu_host_trace_fault(s->v, s->f, VMMU_FAULT_EV_MMIO_SET, &page->table[i], spte, page->role.level);
@@ -158,7 +159,7 @@ static enum vmmu_fault_result set_leaf(struct shadow_fault *s, struct vmmu_page 
 	};
 
 	/* Small pages made for code stay: fetches and other accesses would replace each other's entries for ever. */
-	if (large && spte_is_table(page->table[i], page->role.level) && flag_load(&s->v->vm->nx_huge_pages)) {
+	if (large && spte_is_table(pte_load(&page->table[i]), page->role.level) && flag_load(&s->v->vm->nx_huge_pages)) {
 		f->goal_level = page->role.level - 1;
 		return VMMU_FAULT_RETRY;
 	}
@@ -171,7 +172,8 @@ static enum vmmu_fault_result set_leaf(struct shadow_fault *s, struct vmmu_page 
 	case VMMU_LEAF_SAME:
 		return VMMU_FAULT_SPURIOUS;
 	default:
-		vmmu_host_trace_fault(s->v, f, VMMU_FAULT_EV_INSTALLED, &page->table[i], page->table[i], page->role.level);
+		vmmu_host_trace_fault(s->v, f, VMMU_FAULT_EV_INSTALLED, &page->table[i], pte_load(&page->table[i]),
+				      page->role.level);
 		return VMMU_FAULT_FIXED;
 	}
 }

@@ -131,7 +131,7 @@ static void drop_entries(struct vmmu_page *page, struct vmmu_flush *debt)
 {
 	page_lock(page);
 	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES; i++)
-		if (page->table[i])
+		if (pte_load(&page->table[i]))
 			vmmu_shadow_drop(page, i, debt);
 	if (page->s.tracked)
 		vmmu_shadow_untrack(page);

@@ -14,16 +14,15 @@
 #include "page/page.h"
 
 #define WINDOW_MAX 16u
-#define GPTE_A (1ull << 5)
-#define GPTE_D (1ull << 6)
 
-/* A and D stand elsewhere in EPT entries, if they are there at all. */
+/* Has the guest used what @gpte maps, and, as far as it says so, written it? */
 static bool used_before(const struct vmmu_page *page, const struct vmmu_mode *mode, uint64_t gpte, bool *dirty)
 {
-	unsigned int shift = page->role.format == VMMU_FORMAT_EPT ? 3 : 0;
+	const struct vmmu_gfmt *f = mirror_format(page);
+	uint64_t a = gfmt_accessed(f, mode, VMMU_LEVEL_4K), d = gfmt_dirty(f, mode);
 
-	*dirty = !mode->accessed_dirty || (gpte & (GPTE_D << shift));
-	return !mode->accessed_dirty || (gpte & (GPTE_A << shift));
+	*dirty = !d || (gpte & d);
+	return !a || (gpte & a);
 }
 
 /* Return: false if the memory is not at hand, where that of the next neighbour will hardly be either. */
@@ -88,7 +87,7 @@ static void link_one(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct v
 	flushes = shadow_flushes(v->vm);
 	vmmu_shadow_sync_page(v->vm, mode, child);
 	page_lock(page);
-	if (!page->invalid && !page->table[i] && vmmu_mirror_read(page, i, &again) && again == gpte &&
+	if (!page->invalid && !pte_load(&page->table[i]) && vmmu_mirror_read(page, i, &again) && again == gpte &&
 	    vmmu_shadow_link(v, page, i, child, flushes))
 		count_vcpu(v, VMMU_C_PREFETCHED);
 	page_unlock(page);

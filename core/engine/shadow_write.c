@@ -49,7 +49,7 @@ static void drop_guest_entry(struct vmmu_page *page, unsigned int g, struct vmmu
 	if (part != page->role.quadrant)
 		return;
 	for (unsigned int i = first; i < first + count; i++)
-		if (page->table[i])
+		if (pte_load(&page->table[i]))
 			vmmu_shadow_drop(page, i, debt);
 }
 
@@ -128,8 +128,9 @@ void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, const struct vmmu_mode *
 	/* Also where nothing is there yet: a fault that has read the old entry may be about to install. */
 	if (page->role.level == VMMU_LEVEL_4K) {
 		page_lock(page);
+		spte = pte_load(&page->table[i]);
 		/* A table in sync has had its entry dropped when it was written. */
-		if (page->table[i] && (page->s.unsync || !spte_is_present(page->table[i])))
+		if (spte && (page->s.unsync || !spte_is_present(spte)))
 			vmmu_shadow_drop(page, i, &debt);
 		page_unlock(page);
 	}

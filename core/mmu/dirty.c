@@ -89,16 +89,9 @@ bool vmmu_log_again(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, 
 bool vmmu_wrprot_frame(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn)
 {
 	struct vmmu_flush debt = flush_none(vm);
-	struct vmmu_page *root = NULL;
 
 	vmmu_host_assert_locked_excl(vm);
-	while ((root = vmmu_root_next(vm, root, vmmu_host_slot_space(slot), VMMU_ROOTS_ALL))) {
-		struct vmmu_op op = vmmu_op_start(root, gfn, gfn + 1, NULL);
-
-		op.debt = debt;
-		vmmu_direct_wrprot_for_good(&op);
-		debt = op.debt;
-	}
+	vmmu_direct_wrprot_frame(vm, slot, gfn, &debt);
 	if (shadow_in_use(vm))
 		vmmu_shadow_for_leaves(vm, slot, gfn, gfn + 1, VMMU_LEVEL_4K, vmmu_leaf_wrprotected_for_good, NULL, false, &debt);
 	return vmmu_flush_hand_up(&debt);
