@@ -69,16 +69,21 @@ static void maybe_yield(struct slot_walk *walk, void (*yield)(struct vmmu_vm *vm
 	yield(walk->vm);
 }
 
+static void clip_to_slot(struct vmmu_slot *slot, vmmu_gfn_t *start, vmmu_gfn_t *end)
+{
+	if (*start < vmmu_host_slot_start(slot))
+		*start = vmmu_host_slot_start(slot);
+	if (*end > vmmu_host_slot_end(slot))
+		*end = vmmu_host_slot_end(slot);
+}
+
 bool vmmu_shadow_for_leaves(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t start, vmmu_gfn_t end, int min_level,
 			    vmmu_leaf_fn fn, void (*yield)(struct vmmu_vm *vm), bool flush_later, struct vmmu_flush *debt)
 {
 	struct slot_walk walk = { .vm = vm, .slot = slot, .fn = fn, .debt = debt };
 	vmmu_gfn_t gfn;
 
-	if (start < vmmu_host_slot_start(slot))
-		start = vmmu_host_slot_start(slot);
-	if (end > vmmu_host_slot_end(slot))
-		end = vmmu_host_slot_end(slot);
+	clip_to_slot(slot, &start, &end);
 	for (int level = min_level; level <= VMMU_LEVEL_HUGE_MAX && start < end; level++) {
 		unsigned int looked = 0;
 
@@ -137,6 +142,7 @@ bool vmmu_shadow_young(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t st
 {
 	bool young = false;
 
+	clip_to_slot(slot, &start, &end);
 	for (int level = VMMU_LEVEL_4K; level <= VMMU_LEVEL_HUGE_MAX; level++)
 		for (vmmu_gfn_t gfn = start; gfn < end && !young; gfn = vmmu_gfn_round(gfn, level) + vmmu_level_frames(level)) {
 			vmmu_entry_set *set = vmmu_host_slot_rmap(slot, gfn, level);
