@@ -10,9 +10,18 @@
 
 bool kvm_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
 {
+	bool flush;
+
 	vmmu_kvm_close_shares(kvm);
-	return vmmu_unmap_range(kvm_to_vmmu(kvm), range->slot->as_id, range->start, range->end,
-				range->may_block ? VMMU_YIELD_ALLOWED : VMMU_YIELD_NEVER);
+	flush = vmmu_unmap_range(kvm_to_vmmu(kvm), range->slot->as_id, range->start, range->end,
+				 range->may_block ? VMMU_YIELD_ALLOWED : VMMU_YIELD_NEVER);
+	/*
+	 * KVM flushes when it has been through all slots, and in the next one mmu_lock may be yielded: to somebody who finds
+	 * nothing mapped here any more, and takes that for flushed.
+	 */
+	if (flush && range->may_block)
+		kvm_flush_remote_tlbs(kvm);
+	return flush && !range->may_block;
 }
 
 /* The host put another page behind one frame. A writable one comes in by a fault, so that its D is right. */

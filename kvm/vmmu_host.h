@@ -344,7 +344,9 @@ static inline int vmmu_host_prepare_shadow(struct vmmu_vm *vm)
 
 static inline vmmu_entry_set *vmmu_host_slot_rmap(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level)
 {
-	return &slot->arch.rmap[level - 1][gfn_to_index(gfn, slot->base_gfn, level)].val;
+	struct kvm_rmap_head *heads = slot->arch.rmap[level - 1];
+
+	return heads ? &heads[gfn_to_index(gfn, slot->base_gfn, level)].val : NULL;
 }
 
 static inline uint16_t *vmmu_host_slot_track(struct vmmu_slot *slot, vmmu_gfn_t gfn)

@@ -125,14 +125,18 @@ static enum vmmu_fault_result install(struct vmmu_vcpu *v, struct vmmu_page *roo
 static enum vmmu_fault_result install_guarded(struct vmmu_vcpu *v, struct vmmu_page *root, struct vmmu_fault *f,
 					      struct vmmu_iter *it)
 {
-	vmmu_entry_set *guard = f->slot && shadow_in_use(v->vm) ? vmmu_host_slot_rmap(f->slot, f->gfn, it->level) : NULL;
 	enum vmmu_fault_result result;
+	vmmu_entry_set *guard;
 
-	if (guard)
-		rmap_lock(v->vm, guard);
+	if (!f->slot || !shadow_in_use(v->vm))
+		return install(v, root, f, it);
+	guard = vmmu_host_slot_rmap(f->slot, f->gfn, it->level);
+	/* The slot has been replaced: the next fault finds the one that stands there now. */
+	if (!guard)
+		return VMMU_FAULT_RETRY;
+	rmap_lock(v->vm, guard);
 	result = install(v, root, f, it);
-	if (guard)
-		rmap_unlock(guard);
+	rmap_unlock(guard);
 	return result;
 }
 

@@ -34,12 +34,14 @@ static int prefetch_run(struct vmmu_vcpu *v, struct vmmu_page *root, const struc
 			.vm = v->vm, .entry = entry + i, .gfn = neighbour.gfn, .level = VMMU_LEVEL_4K,
 			.space = root->role.space,
 		};
-		vmmu_entry_set *guard = shadow_in_use(v->vm) ? vmmu_host_slot_rmap(f->slot, neighbour.gfn, VMMU_LEVEL_4K) : NULL;
+		bool guarded = shadow_in_use(v->vm);
+		vmmu_entry_set *guard = guarded ? vmmu_host_slot_rmap(f->slot, neighbour.gfn, VMMU_LEVEL_4K) : NULL;
 		uint64_t old = 0;
 
 		if (guard)
 			rmap_lock(v->vm, guard);
-		if (vmmu_change_try(&at, &old, vmmu_leaf_for(v, root, &neighbour, VMMU_LEVEL_4K), &debt))
+		/* As in direct_fault.c: a slot without reverse maps has been replaced. */
+		if (guarded == !!guard && vmmu_change_try(&at, &old, vmmu_leaf_for(v, root, &neighbour, VMMU_LEVEL_4K), &debt))
 			count_vcpu(v, VMMU_C_PREFETCHED);
 		if (guard)
 			rmap_unlock(guard);

@@ -90,7 +90,7 @@ bool vmmu_shadow_for_leaves(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn
 		for (gfn = vmmu_gfn_round(start, level); gfn < end; gfn += vmmu_level_frames(level)) {
 			vmmu_entry_set *set = vmmu_host_slot_rmap(slot, gfn > start ? gfn : start, level);
 
-			if (__atomic_load_n(set, __ATOMIC_ACQUIRE))
+			if (set && __atomic_load_n(set, __ATOMIC_ACQUIRE))
 				change_leaves(&walk, set, gfn, level);
 			if (++looked % YIELD_EVERY == 0)
 				maybe_yield(&walk, yield, flush_later);
@@ -148,6 +148,8 @@ bool vmmu_shadow_young(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t st
 			vmmu_entry_set *set = vmmu_host_slot_rmap(slot, gfn, level);
 			struct entry_set_iter it;
 
+			if (!set)
+				return false;
 			rmap_lock(vm, set);
 			for (uint64_t *e = vmmu_entry_set_first(set, &it); e && !young; e = vmmu_entry_set_next(&it))
 				young = spte_is_accessed(vm->fmt, pte_load(e));

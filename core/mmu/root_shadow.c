@@ -271,15 +271,19 @@ int vmmu_root_load_shadow(struct vmmu_vcpu *v, struct vmmu_context *c, bool *bui
 {
 	int err;
 
-	if (!shadow_in_use(v->vm)) {
+	if (!flag_load(&v->vm->index_seen)) {
 		err = vmmu_host_prepare_shadow(v->vm);
 		if (!err)
 			err = vmmu_index_prepare(v->vm);
 		if (err)
 			return err;
-		/* Faults that began before install without a look at reverse maps and track words: let them end. */
+		/*
+		 * Faults that began before install without a look at reverse maps and track words: let them end. So does whoever
+		 * finds the index made by another that still waits for them.
+		 */
 		vm_lock_excl(v->vm);
 		vm_unlock_excl(v->vm);
+		flag_store(&v->vm->index_seen, true);
 	}
 	do {
 		vmmu_make_room(v->vm);

@@ -129,6 +129,10 @@ static inline bool vmmu_host_slot_huge_disallowed(const struct vmmu_slot *slot, 
 #define VMMU_SPACES 2
 /* Make those words for all slots there are, and from now on for new ones. Context: may sleep. Return: VMMU_OK or VMMU_ENOMEM. */
 static inline int vmmu_host_prepare_shadow(struct vmmu_vm *vm);
+/*
+ * NULL: the slot has none. It was replaced before those words were made, and only who found it before still knows it: nothing in
+ * shadow pages maps its frames.
+ */
 static inline vmmu_entry_set *vmmu_host_slot_rmap(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level);
 static inline uint16_t *vmmu_host_slot_track(struct vmmu_slot *slot, vmmu_gfn_t gfn);
 static inline int *vmmu_host_slot_disallow(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level);

@@ -187,6 +187,7 @@ struct vmmu_vm {
 	bool dirty_by_pml;			/* [const] the CPU logs writes by the D bit: clear D instead of W */
 	bool nx_huge_pages;			/* [atomic] large leaves must not be executable */
 	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page; NULL until the first one is made */
+	bool index_seen;			/* [const once set] every fault looks at reverse maps and track words by now */
 	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most */
 	struct vmmu_recent recent;		/* written by the host's invalidations alone */
 
