@@ -154,33 +154,10 @@ static void count_tracked(struct machine_vm *m, const struct vmmu_slot *slot, vm
 				   on ? 1 : -1, __ATOMIC_RELAXED);
 }
 
-static bool tracked_elsewhere(struct machine_vm *m, vmmu_gfn_t gfn)
-{
-	for (int space = 0; space < MACHINE_SPACES; space++) {
-		struct vmmu_slot *slot = machine_slot_at(m, space, gfn);
-
-		if (slot && __atomic_load_n(&slot->records->tracked[gfn - slot->start], __ATOMIC_RELAXED))
-			return true;
-	}
-	return false;
-}
-
-/* A frame tracked in one address space is tracked in a slot that comes to show it in the other one. */
-static void adopt_tracked(struct machine_vm *m, const struct vmmu_slot *slot)
-{
-	if (!m->slots_tracked)
-		return;
-	for (vmmu_gfn_t gfn = slot->start; gfn < slot->end; gfn++)
-		if (tracked_elsewhere(m, gfn))
-			count_tracked(m, slot, gfn, true);
-}
-
 static void add_locked(struct machine_vm *m, struct vmmu_slot *slot)
 {
-	if (!slot->records) {
+	if (!slot->records)
 		slot->records = records_new(slot);
-		adopt_tracked(m, slot);
-	}
 	slot->announced = false;
 	replace(m, slot->space, slot->id, slot);
 	next_generation(m, slot->space);
@@ -285,30 +262,61 @@ bool machine_is_tracked(struct machine_vm *m, vmmu_gfn_t gfn)
 	return false;
 }
 
-/* Context: excl. */
-static bool track_in_slot(struct machine_vm *m, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool on)
+static bool counts_tracked(const struct vmmu_slot *slot, vmmu_gfn_t gfn)
 {
-	if (__atomic_load_n(&slot->records->tracked[gfn - slot->start], __ATOMIC_RELAXED) == on)
-		return false;
-	count_tracked(m, slot, gfn, on);
-	return on && vmmu_wrprot_frame(&m->vm, slot, gfn);
+	return __atomic_load_n(&slot->records->tracked[gfn - slot->start], __ATOMIC_RELAXED);
 }
 
-void machine_track(struct machine_vm *m, vmmu_gfn_t gfn, bool on)
+/* Take W from all leaves that show the frame, in whichever space. Return: was it anywhere? Context: excl. */
+static bool protect_in_all_spaces(struct machine_vm *m, vmmu_gfn_t gfn)
 {
-	bool flush = false;
+	bool changed = false;
 
-	MACHINE_SAY("the host: writes to frame %#llx are %s", (unsigned long long)gfn, on ? "its business" : "the guest's again");
-	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
-	machine_lock_excl(m);
 	for (int space = 0; space < MACHINE_SPACES; space++) {
 		struct vmmu_slot *slot = machine_slot_at(m, space, gfn);
 
 		if (slot && !slot->invalid)
-			flush |= track_in_slot(m, slot, gfn, on);
+			changed |= vmmu_wrprot_frame(&m->vm, slot, gfn);
 	}
-	if (flush)
-		machine_flush(m, 0, ~0ull);
+	return changed;
+}
+
+/* As in KVM, one slot has the count, and what it says holds for the frame in every address space. Context: excl. */
+static void track(struct machine_vm *m, vmmu_gfn_t gfn)
+{
+	for (int space = 0; space < MACHINE_SPACES; space++) {
+		struct vmmu_slot *slot = machine_slot_at(m, space, gfn);
+
+		if (!slot || slot->invalid)
+			continue;
+		if (!counts_tracked(slot, gfn))
+			count_tracked(m, slot, gfn, true);
+		if (protect_in_all_spaces(m, gfn))
+			machine_flush(m, 0, ~0ull);
+		return;
+	}
+}
+
+/* Context: excl. */
+static void untrack(struct machine_vm *m, vmmu_gfn_t gfn)
+{
+	for (int space = 0; space < MACHINE_SPACES; space++) {
+		struct vmmu_slot *slot = machine_slot_at(m, space, gfn);
+
+		if (slot && !slot->invalid && counts_tracked(slot, gfn))
+			count_tracked(m, slot, gfn, false);
+	}
+}
+
+void machine_track(struct machine_vm *m, vmmu_gfn_t gfn, bool on)
+{
+	MACHINE_SAY("the host: writes to frame %#llx are %s", (unsigned long long)gfn, on ? "its business" : "the guest's again");
+	machine_mutex_lock(MACHINE_LOCK_SLOTS, &m->slots_lock);
+	machine_lock_excl(m);
+	if (on)
+		track(m, gfn);
+	else
+		untrack(m, gfn);
 	machine_unlock_excl(m);
 	machine_mutex_unlock(&m->slots_lock);
 }

@@ -79,8 +79,8 @@ static enum vmmu_fault_result install(struct vmmu_vcpu *v, struct vmmu_page *roo
 	enum vmmu_fault_result result;
 	bool done;
 
-	if (f->slot && it->level > VMMU_LEVEL_4K && shadow_in_use(v->vm) &&
-	    huge_disallowed_anywhere(v->vm, f->gfn, it->level)) {
+	/* A frame that is tracked in another space than the fault's has its count in that space's slot. */
+	if (f->slot && it->level > VMMU_LEVEL_4K && huge_disallowed_anywhere(v->vm, f->gfn, it->level)) {
 		f->goal_level--;
 		return VMMU_FAULT_RETRY;
 	}

@@ -28,7 +28,8 @@ static void begin(bool nx)
 static void end(void)
 {
 	audit(&m);
-	machine_vcpu_remove(&m);
+	while (m.vcpus)
+		machine_vcpu_remove(&m);
 	machine_vm_destroy(&m);
 }
 
@@ -156,6 +157,24 @@ static void test_tracked(void **state)
 	end();
 }
 
+/* The count of a tracked frame is in one space's slot: what the other space maps around it has to be small as well. */
+static void test_tracked_in_other_space(void **state)
+{
+	struct machine_vcpu *smm;
+
+	(void)state;
+	begin(false);
+	machine_slot_add(&m, 1, 0, START, FRAMES, START, false);
+	smm = machine_vcpu_add(&m);
+	machine_vcpu_switch(smm, 1, false, 4);
+	assert_int_equal(machine_access(smm, (START + 4) << 12, VMMU_PF_W, 40), MACHINE_ACCESS_DONE);
+	machine_track(&m, START + 3, true);
+	assert_int_equal(machine_access(smm, (START + 4) << 12, VMMU_PF_W, 40), MACHINE_ACCESS_DONE);
+	assert_int_equal(machine_access(smm, (START + 3) << 12, VMMU_PF_W, 40), MACHINE_ACCESS_EMULATED);
+	assert_int_equal(audit_leaves(&m, 1, START, START + 1, VMMU_LEVEL_2M), 0);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +183,7 @@ int main(void)
 		cmocka_unit_test(test_nx),
 		cmocka_unit_test(test_nx_while_logging),
 		cmocka_unit_test(test_tracked),
+		cmocka_unit_test(test_tracked_in_other_space),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
