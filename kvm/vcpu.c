@@ -23,9 +23,13 @@ int kvm_mmu_create(struct kvm_vcpu *vcpu)
 	vmmu_vcpu_init(&vv->v, kvm_to_vmmu(vcpu->kvm));
 	mmu_init(vcpu, &vcpu->arch.root_mmu);
 	mmu_init(vcpu, &vcpu->arch.guest_mmu);
-	/* KVM_CAP_VM_DISABLE_NX_HUGE_PAGES is settled once there is a vCPU; nothing turns the option on again after that. */
-	if (vcpu->kvm->arch.disable_nx_huge_pages)
-		WRITE_ONCE(kvm_to_vmmu(vcpu->kvm)->nx_huge_pages, false);
+	/*
+	 * KVM_CAP_VM_DISABLE_NX_HUGE_PAGES is settled once there is a vCPU. And a parameter that changed before the VM was in
+	 * the list of VMs has not come to it.
+	 */
+	mutex_lock(&vcpu->kvm->slots_lock);
+	vmmu_kvm_nx_refresh(vcpu->kvm);
+	mutex_unlock(&vcpu->kvm->slots_lock);
 	return 0;
 }
 
@@ -166,16 +170,21 @@ void __kvm_mmu_refresh_passthrough_bits(struct kvm_vcpu *vcpu, struct kvm_mmu *m
 		vmmu_kvm_view_mode(mmu, mode);
 }
 
+/* L1's tables that L2's own are read through: with A and D flags every read of an entry of L2's counts as a write. */
+static void follow_nested_flags(struct vmmu_kvm_vcpu *vv)
+{
+	vv->l2_mode.nested = vv->v.nested.mode.accessed_dirty ? VMMU_NESTED_WRITE : VMMU_NESTED_READ;
+}
+
 /* L2's own tables: read by the emulator, never mirrored. What they point at is L2 physical. */
 static void init_l2_walker(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmu *mmu = &vcpu->arch.nested_mmu;
 	struct vmmu_kvm_vcpu *vv = vcpu_to_vmmu_kvm(vcpu);
-	struct vmmu_mode *mode = &vv->l2_mode;
 
-	vmmu_kvm_update_mode(vcpu, mode, &vv->l2_regs);
-	mode->nested = vv->v.nested.mode.accessed_dirty ? VMMU_NESTED_WRITE : VMMU_NESTED_READ;
-	vmmu_kvm_view_mode(mmu, mode);
+	vmmu_kvm_update_mode(vcpu, &vv->l2_mode, &vv->l2_regs);
+	follow_nested_flags(vv);
+	vmmu_kvm_view_mode(mmu, &vv->l2_mode);
 	mmu->get_guest_pgd = get_cr3;
 	mmu->get_pdptr = kvm_pdptr_read;
 	mmu->inject_page_fault = kvm_inject_page_fault;
@@ -225,6 +234,7 @@ EXPORT_SYMBOL_GPL(kvm_init_shadow_npt_mmu);
 void kvm_init_shadow_ept_mmu(struct kvm_vcpu *vcpu, bool execonly, int huge_page_level, bool accessed_dirty, gpa_t new_eptp)
 {
 	struct vmmu_context *c = mmu_to_context(&vcpu->arch.guest_mmu);
+	struct vmmu_kvm_vcpu *vv = vcpu_to_vmmu_kvm(vcpu);
 	struct vmmu_ept_config ept = {
 		.reserved_gpa_bits = vcpu->arch.reserved_gpa_bits,
 		.root_level = (new_eptp & VMX_EPTP_PWL_MASK) == VMX_EPTP_PWL_5 ? PT64_ROOT_5LEVEL : PT64_ROOT_4LEVEL,
@@ -233,7 +243,9 @@ void kvm_init_shadow_ept_mmu(struct kvm_vcpu *vcpu, bool execonly, int huge_page
 		.accessed_dirty = accessed_dirty,
 	};
 
-	vmmu_mode_update_ept(&c->mode, &vcpu_to_vmmu_kvm(vcpu)->ept_config, &ept);
+	vmmu_mode_update_ept(&c->mode, &vv->ept_config, &ept);
+	/* L2 switches EPTPs by VMFUNC without an entry, at which its registers would be looked at anew. */
+	follow_nested_flags(vv);
 	init_nested(vcpu, vmmu_role_ept(&c->mode, ept.root_level, 0), new_eptp);
 }
 EXPORT_SYMBOL_GPL(kvm_init_shadow_ept_mmu);
