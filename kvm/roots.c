@@ -73,9 +73,14 @@ void kvm_mmu_free_roots(struct kvm *kvm, struct kvm_mmu *mmu, ulong roots_to_fre
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_free_roots);
 
+/* L1 flushed L2's translations; where both have legacy tables of L1's, its own roots are in the same cache, and stay. */
 void kvm_mmu_free_guest_mode_roots(struct kvm *kvm, struct kvm_mmu *mmu)
 {
-	vmmu_roots_drop_cached(vcpu_to_vmmu(mmu_to_vcpu(mmu)), mmu_to_context(mmu));
+	struct vmmu_context *c = mmu_to_context(mmu);
+
+	for (unsigned int i = c->cached; i--;)
+		if (c->cache[i].page->role.guest_view)
+			vmmu_root_drop_cached_one(vcpu_to_vmmu(mmu_to_vcpu(mmu)), c, i);
 	vmmu_kvm_view_roots(mmu);
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_free_guest_mode_roots);
