@@ -55,10 +55,8 @@ static int no_memory(struct kvm_vcpu *vcpu, struct vmmu_fault *f)
 {
 	f->slot = NULL;
 	f->writable = false;
-	vcpu_cache_mmio_info(vcpu, vcpu->arch.mmu->root_role.direct && tdp_enabled ? 0 : f->addr, f->gfn, f->access & vmmu_kvm_format.mmio_access);
-	/* Beyond what tables of this host can map there is no entry to remember it in. */
-	if (!enable_mmio_caching || f->gfn > kvm_mmu_max_gfn())
-		return VMMU_FAULT_EMULATE;
+	vcpu_cache_mmio_info(vcpu, vcpu->arch.mmu->root_role.direct && tdp_enabled ? 0 : f->addr, f->gfn,
+			     f->access & vmmu_kvm_format.mmio_access);
 	return 0;
 }
 

@@ -209,13 +209,10 @@ static bool try_copy(struct machine_vm *m, uint64_t page)
 	return true;
 }
 
-static int no_memory(struct machine_vm *m, struct vmmu_fault *f, int level)
+static int no_memory(struct vmmu_fault *f)
 {
 	f->slot = NULL;
 	f->writable = false;
-	/* Where tables cannot map it, and where the CPU has no bit to make an access fault, nothing is remembered. */
-	if (!m->fmt.mmio_value || f->gfn >> (m->config.phys_bits - 12) || f->gfn >> (9 * level))
-		return VMMU_FAULT_EMULATE;
 	return 0;
 }
 
@@ -254,7 +251,7 @@ static void look_up(struct machine_vm *m, struct vmmu_fault *f, uint64_t page)
 	__atomic_fetch_add(&m->ram.taken, 1, __ATOMIC_RELAXED);
 }
 
-int machine_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f, int level)
+int machine_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f)
 {
 	struct machine_vm *m = machine_of(v->vm);
 	bool write = vmmu_fault_is_write(f);
@@ -262,7 +259,7 @@ int machine_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f, int level)
 
 	machine_assert_may_sleep("fault_in");
 	if (!f->slot)
-		return no_memory(m, f, level);
+		return no_memory(f);
 	if (f->slot->invalid)
 		return VMMU_FAULT_RETRY;
 	if (write && f->slot->read_only)

@@ -247,7 +247,7 @@ void machine_replace(struct machine_vm *m, uint64_t page);
 /* Services of the contract. */
 bool machine_is_invalidating_at(struct machine_vm *m, const struct vmmu_fault *f);
 /* @level: of the tree that is to map it. */
-int machine_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f, int level);
+int machine_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f);
 int machine_pfns_atomic(struct machine_vm *m, struct vmmu_slot *slot, vmmu_gfn_t gfn, bool write, vmmu_pfn_t *pfns,
 			int count);
 void machine_fault_release(struct machine_vm *m, struct vmmu_fault *f);

@@ -145,7 +145,7 @@ static inline int vmmu_host_mapping_level(struct vmmu_vm *vm, const struct vmmu_
 static inline int vmmu_host_fault_in(struct vmmu_vcpu *v, struct vmmu_fault *f)
 {
 	/* Of what is mirrored the frame says nothing of the address, and may lie beyond what the tables reach. */
-	return machine_fault_in(v, f, v->current_context->shadow ? VMMU_LEVEL_MAX : v->current_context->role.level);
+	return machine_fault_in(v, f);
 }
 
 static inline bool vmmu_host_invalidating_at(struct vmmu_vcpu *v, const struct vmmu_fault *f)

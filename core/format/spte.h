@@ -97,6 +97,12 @@ static inline bool spte_is_mmio(const struct vmmu_spte_format *fmt, uint64_t spt
 	return fmt->mmio_value && (spte & fmt->mmio_mask) == fmt->mmio_value && !spte_is_present(spte);
 }
 
+/* Is there an entry that makes the CPU fault at @gfn, and that says @gfn? */
+static inline bool spte_mmio_can_be(const struct vmmu_spte_format *fmt, vmmu_gfn_t gfn)
+{
+	return fmt->mmio_value && !(gfn >> (fmt->phys_bits - VMMU_PAGE_SHIFT));
+}
+
 /* Host address of the table or of the first frame an entry points at. */
 static inline vmmu_hpa_t spte_address(const struct vmmu_spte_format *fmt, uint64_t spte)
 {

@@ -102,6 +102,10 @@ static enum vmmu_fault_result map_memory(struct vmmu_vcpu *v, struct vmmu_fault 
 	stop = vmmu_host_fault_in(v, f);
 	if (stop)
 		return (enum vmmu_fault_result)stop;
+	if (!f->slot && !spte_mmio_can_be(v->vm->fmt, f->gfn)) {
+		vmmu_host_fault_release(v, f);
+		return VMMU_FAULT_EMULATE;
+	}
 	vm_lock_shared(v->vm);
 	if (!vmmu_root_is_obsolete(c) && !is_stale(v, f))
 		result = w ? map_shadow_locked(v, c, f, w) : map_direct_locked(v, f);

@@ -177,6 +177,21 @@ static void test_mmio_for_memory(void **state)
 	end();
 }
 
+/* Where no entry can say "a device's", none is made: frame 0's would be the word that keeps others off an entry, here. */
+static void test_no_entries_for_devices(void **state)
+{
+	(void)state;
+	begin_guest(&long_mode);
+	vmmu_spte_format_set_mmio(&m.fmt, 0, 0, 0);
+	m.generation[0] = SPTE_FROZEN >> 3;
+	reaches(AT(4), 0, DATA + 4);
+	entry(LAST, 3, RW);
+	for (int turn = 0; turn < 2; turn++)
+		assert_int_equal(try_access(AT(3), 0), MACHINE_ACCESS_MMIO);
+	assert_int_equal(vmmu_index_first(&m.vm, LAST)->table[3], 0);
+	end();
+}
+
 /* Rights that the MMIO entry for entry @i of LAST has kept. */
 static unsigned int kept_rights(unsigned int i)
 {
@@ -597,6 +612,7 @@ int main(void)
 		cmocka_unit_test(test_two_ways_to_a_table),
 		cmocka_unit_test(test_mmio_for_memory),
 		cmocka_unit_test(test_device_is_read_first),
+		cmocka_unit_test(test_no_entries_for_devices),
 		cmocka_unit_test(test_large_pages_across_borders),
 		cmocka_unit_test(test_space_maps_table),
 		cmocka_unit_test(test_space_has_table_mapped),
