@@ -3,7 +3,7 @@
 # of two or three threads, step by step, in as many schedules as RACE_SCHEDULE_SECONDS give time for.
 
 BUILD                 ?= build
-RACE_SECONDS          ?= 15
+RACE_SECONDS          ?= 20
 RACE_SCHEDULE_SECONDS ?= 30
 
 RACE_SOURCES := $(wildcard core/*/*.c machine/*.c) tests/race/race.c

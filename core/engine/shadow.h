@@ -132,8 +132,8 @@ bool vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt);
 void vmmu_shadow_condemn_all(struct vmmu_vm *vm);
 struct vmmu_page *vmmu_shadow_condemned(struct vmmu_vm *vm);
 /*
- * Take pages out, coldest first, until no more than @most are left or none can go. Context: vm shared, which is yielded; not
- * rcu. Return: how many went.
+ * Take pages out, coldest first, until none can go or no more than @most are left of those there were. Context: vm shared,
+ * which is yielded; not rcu. Return: how many went.
  */
 uint64_t vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most);
 
@@ -178,10 +178,10 @@ struct vmmu_own_tree {
 void vmmu_own_park(struct vmmu_page *root, struct vmmu_flush *debt);
 /* A parked root of tree @t, with its reference; NULL if there is none. It has to be synced. Context: vm shared, rcu. */
 struct vmmu_page *vmmu_own_unpark(struct vmmu_vm *vm, const struct vmmu_own_tree *t);
-/* The root parked longest goes. Return: was there one? Context: vm any, rcu. */
-bool vmmu_own_drop_parked(struct vmmu_vm *vm, struct vmmu_flush *debt);
-/* @root and the tables of the context's own below it go. Context: vm any, rcu. */
-void vmmu_own_zap(struct vmmu_page *root, struct vmmu_flush *debt);
+/* The root parked longest goes. Return: how many tables went with it, 0 if there was none. Context: vm any, rcu. */
+unsigned int vmmu_own_drop_parked(struct vmmu_vm *vm, struct vmmu_flush *debt);
+/* @root and the tables of the context's own below it go. Return: how many, less those another is at. Context: vm any, rcu. */
+unsigned int vmmu_own_zap(struct vmmu_page *root, struct vmmu_flush *debt);
 /* A page that is being zapped cannot be parked any longer. Context: rcu. */
 void vmmu_own_forget(struct vmmu_page *page);
 

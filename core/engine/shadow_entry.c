@@ -43,6 +43,12 @@ static void drop_leaf(struct vmmu_page *page, unsigned int i, struct vmmu_flush 
 	flush_add(debt, gfn, page->role.level);
 }
 
+/* Eviction reads the count without the lock. Context: @child's set of parents is locked. */
+static void own_parents_add(struct vmmu_page *child, int n)
+{
+	__atomic_store_n(&child->s.own_parents, (uint16_t)(child->s.own_parents + n), __ATOMIC_RELAXED);
+}
+
 static void drop_link(struct vmmu_page *page, unsigned int i, uint64_t old, struct vmmu_flush *debt)
 {
 	struct vmmu_vm *vm = page->vm;
@@ -54,7 +60,7 @@ static void drop_link(struct vmmu_page *page, unsigned int i, uint64_t old, stru
 	parents_lock(child);
 	if (!child->invalid) {
 		vmmu_entry_set_remove(&child->s.parents, &page->table[i]);
-		child->s.own_parents -= page->s.own;
+		own_parents_add(child, -page->s.own);
 	}
 	parents_unlock(child);
 	flush_add(debt, page->gfn, page->role.level);
@@ -281,7 +287,7 @@ static bool link_entry(struct vmmu_page *page, unsigned int i, struct vmmu_page 
 	/* Before the child's lock goes: who makes something below unsync stops at a page that is known above. */
 	if (valid) {
 		vmmu_entry_set_add(&child->s.parents, entry, spare);
-		child->s.own_parents += page->s.own;
+		own_parents_add(child, page->s.own);
 		pte_swap(entry, spte);
 	}
 	parents_unlock(child);

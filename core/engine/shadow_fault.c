@@ -96,7 +96,7 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 	gfn = child_key(s, page, &role);
 	shadow_is_in_use(page);
 	page_lock(page);
-	if (page->invalid || !entry_is_current(s, page)) {
+	if (flag_load(&page->invalid) || !entry_is_current(s, page)) {
 		page_unlock(page);
 		return NULL;
 	}
@@ -116,7 +116,7 @@ static struct vmmu_page *go_down(struct shadow_fault *s, struct vmmu_page *page)
 	vmmu_shadow_sync_page(s->v->vm, &s->c->mode, child);
 
 	page_lock(page);
-	if (!page->invalid && entry_is_current(s, page) && !pte_load(&page->table[i]))
+	if (!flag_load(&page->invalid) && entry_is_current(s, page) && !pte_load(&page->table[i]))
 		linked = vmmu_shadow_link(s->v, page, i, child, flushes);
 	page_unlock(page);
 	if (linked && s->f->huge_disallowed && vmmu_role_is_direct(role) && s->f->req_level >= page->role.level)
@@ -184,7 +184,7 @@ static enum vmmu_fault_result install(struct shadow_fault *s, struct vmmu_page *
 	enum vmmu_fault_result result = VMMU_FAULT_RETRY;
 
 	page_lock(page);
-	if (!page->invalid && entry_is_current(s, page))
+	if (!flag_load(&page->invalid) && entry_is_current(s, page))
 		result = s->f->slot ? set_leaf(s, page, i) : set_mmio(s, page, i);
 	if (result == VMMU_FAULT_FIXED && (!s->f->prefetch || s->f->ahead))
 		vmmu_shadow_prefetch(s->v, &s->c->mode, page, i, &s->debt);

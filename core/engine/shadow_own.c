@@ -43,14 +43,16 @@ static void take_out(struct vmmu_page *page)
 	page->vm->parked_count--;
 }
 
-void vmmu_own_zap(struct vmmu_page *root, struct vmmu_flush *debt)
+unsigned int vmmu_own_zap(struct vmmu_page *root, struct vmmu_flush *debt)
 {
 	struct vmmu_page *page = root, *next;
+	unsigned int gone = 0;
 
 	for (; page && page->s.own; page = next) {
 		next = entry_child(page, pte_load(&page->table[0]));
-		vmmu_shadow_zap(page, debt);
+		gone += vmmu_shadow_zap(page, debt);
 	}
+	return gone;
 }
 
 void vmmu_own_forget(struct vmmu_page *page)
@@ -66,9 +68,10 @@ void vmmu_own_forget(struct vmmu_page *page)
 		vmmu_page_put(page);
 }
 
-bool vmmu_own_drop_parked(struct vmmu_vm *vm, struct vmmu_flush *debt)
+unsigned int vmmu_own_drop_parked(struct vmmu_vm *vm, struct vmmu_flush *debt)
 {
 	struct vmmu_page *root = NULL;
+	unsigned int gone;
 
 	lists_lock(vm);
 	if (vm->parked_count) {
@@ -77,10 +80,10 @@ bool vmmu_own_drop_parked(struct vmmu_vm *vm, struct vmmu_flush *debt)
 	}
 	lists_unlock(vm);
 	if (!root)
-		return false;
-	vmmu_own_zap(root, debt);
+		return 0;
+	gone = vmmu_own_zap(root, debt);
 	vmmu_page_put(root);
-	return true;
+	return gone;
 }
 
 void vmmu_own_park(struct vmmu_page *root, struct vmmu_flush *debt)

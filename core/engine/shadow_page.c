@@ -22,7 +22,7 @@ static void list_page(struct vmmu_vm *vm, struct vmmu_page *page)
 {
 	lists_lock(vm);
 	/* Zapped already, by somebody who found it in the index: what is not listed is not unlisted again. */
-	if (!page->invalid)
+	if (!flag_load(&page->invalid))
 		dlist_add_tail(&vm->shadows, &page->s.all);
 	lists_unlock(vm);
 }
@@ -144,7 +144,7 @@ bool vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt)
 	bool first;
 
 	parents_lock(page);
-	first = !page->invalid;
+	first = !flag_load(&page->invalid);
 	flag_store(&page->invalid, true);
 	parents_unlock(page);
 	if (!first)
@@ -217,23 +217,29 @@ static struct vmmu_page *coldest(struct vmmu_vm *vm)
 	return page;
 }
 
-static bool evict_coldest(struct vmmu_vm *vm, struct vmmu_flush *debt)
+/* Return: was there a page that may go? *@gone counts it, unless another thread was at it first. Context: rcu. */
+static bool evict_coldest(struct vmmu_vm *vm, struct vmmu_flush *debt, uint64_t *gone)
 {
 	struct vmmu_page *page = coldest(vm);
 
 	if (!page)
 		return false;
-	vmmu_host_trace_page(vm, page, VMMU_PAGE_EVICTED);
-	vmmu_shadow_zap(page, debt);
+	if (vmmu_shadow_zap(page, debt)) {
+		vmmu_host_trace_page(vm, page, VMMU_PAGE_EVICTED);
+		++*gone;
+	}
 	return true;
 }
 
-static bool evict_one(struct vmmu_vm *vm, struct vmmu_flush *debt)
+static bool evict_one(struct vmmu_vm *vm, struct vmmu_flush *debt, uint64_t *gone)
 {
+	unsigned int parked;
 	bool found;
 
 	vmmu_host_rcu_read_lock();
-	found = vmmu_own_drop_parked(vm, debt) || evict_coldest(vm, debt);
+	parked = vmmu_own_drop_parked(vm, debt);
+	*gone += parked;
+	found = parked || evict_coldest(vm, debt, gone);
 	vmmu_host_rcu_read_unlock();
 	return found;
 }
@@ -241,20 +247,24 @@ static bool evict_one(struct vmmu_vm *vm, struct vmmu_flush *debt)
 uint64_t vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most)
 {
 	struct vmmu_flush debt = flush_none(vm);
-	uint64_t evicted = 0;
+	uint64_t now = counter_read(&vm->count[VMMU_C_SHADOWS_NOW]), gone = 0, paid = 0;
+	/* Who makes pages meanwhile makes room for them: to wait for it could last for ever. */
+	uint64_t excess = now > most ? now - most : 0;
 
-	while (counter_read(&vm->count[VMMU_C_SHADOWS_NOW]) > most && evict_one(vm, &debt)) {
+	while (gone < excess && counter_read(&vm->count[VMMU_C_SHADOWS_NOW]) > most && evict_one(vm, &debt, &gone)) {
 		bool yields = vmmu_host_should_yield(vm);
 
-		count_vm(vm, VMMU_C_SHADOWS_EVICTED, 1);
 		/* What is evicted is free only once the flush is paid. */
-		if (++evicted % VMMU_TABLE_ENTRIES == 0 || yields)
+		if (gone - paid >= VMMU_TABLE_ENTRIES || yields) {
 			vmmu_flush_pay(&debt);
+			paid = gone;
+		}
 		if (yields)
 			vmmu_host_yield_shared(vm);
 	}
 	vmmu_flush_pay(&debt);
-	return evicted;
+	count_vm(vm, VMMU_C_SHADOWS_EVICTED, gone);
+	return gone;
 }
 
 void vmmu_shadow_condemn_all(struct vmmu_vm *vm)

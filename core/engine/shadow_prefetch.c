@@ -87,7 +87,7 @@ static void link_one(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct v
 	flushes = shadow_flushes(v->vm);
 	vmmu_shadow_sync_page(v->vm, mode, child);
 	page_lock(page);
-	if (!page->invalid && !pte_load(&page->table[i]) && vmmu_mirror_read(page, i, &again) && again == gpte &&
+	if (!flag_load(&page->invalid) && !pte_load(&page->table[i]) && vmmu_mirror_read(page, i, &again) && again == gpte &&
 	    vmmu_shadow_link(v, page, i, child, flushes))
 		count_vcpu(v, VMMU_C_PREFETCHED);
 	page_unlock(page);

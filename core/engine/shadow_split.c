@@ -66,7 +66,7 @@ static bool look_at(uint64_t *entry, struct split_leaf *leaf)
 	leaf->i = entry_index(entry);
 	page_lock(page);
 	leaf->spte = pte_load(entry);
-	if (!page->invalid && spte_is_leaf(leaf->spte, page->role.level)) {
+	if (!flag_load(&page->invalid) && spte_is_leaf(leaf->spte, page->role.level)) {
 		leaf->gfn = leaf_gfn(page, leaf->i);
 		found = find_role(leaf);
 	}
@@ -105,7 +105,7 @@ static uint64_t part_of(const struct vmmu_shadow_split *s, const struct split_le
 static void set_parts(struct vmmu_shadow_split *s, const struct split_leaf *leaf, struct vmmu_page *child)
 {
 	page_lock(child);
-	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES && !child->invalid; i++)
+	for (unsigned int i = 0; i < VMMU_TABLE_ENTRIES && !flag_load(&child->invalid); i++)
 		vmmu_shadow_set_part(child, i, s->slot, part_of(s, leaf, i), s->stock);
 	page_unlock(child);
 }
@@ -119,7 +119,7 @@ static bool replace_leaf(struct vmmu_shadow_split *s, const struct split_leaf *l
 
 	page_lock(page);
 	now.spte = pte_load(&page->table[leaf->i]);
-	if (!page->invalid && spte_is_leaf(now.spte, page->role.level) && leaf_gfn(page, leaf->i) == leaf->gfn &&
+	if (!flag_load(&page->invalid) && spte_is_leaf(now.spte, page->role.level) && leaf_gfn(page, leaf->i) == leaf->gfn &&
 	    find_role(&now) && vmmu_role_equal(now.role, leaf->role)) {
 		vmmu_shadow_drop(page, leaf->i, &s->debt);
 		done = vmmu_shadow_link_direct(page, leaf->i, child, s->stock);

@@ -129,7 +129,7 @@ static void batch_run(struct sync_batch *batch)
 		struct vmmu_page *page = batch->page[n];
 
 		page_lock(page);
-		if (page->s.unsync && !page->s.tracked && !page->invalid &&
+		if (page->s.unsync && !page->s.tracked && !flag_load(&page->invalid) &&
 		    page->s.rewritten <= batch->vm->params.sync_patience)
 			vmmu_shadow_track(page, &debt);
 		/* Also where another has protected the frame, or dropped its leaves: that one's flush may be due still. */
@@ -147,7 +147,7 @@ static void batch_run(struct sync_batch *batch)
 			compare_entries(batch->mode, page, &debt);
 			/* Made writable again meanwhile: what was read is as fresh as this flush asks for, and it stays unsync. */
 			if (page->s.tracked) {
-				page->s.unsync = false;
+				flag_store(&page->s.unsync, false);
 				vmmu_host_trace_page(batch->vm, page, VMMU_PAGE_SYNC);
 			} else if (page->s.rewritten) {
 				page->s.rewritten--;
@@ -194,7 +194,7 @@ static void unmark(struct vmmu_page *page, unsigned int i, struct vmmu_page *chi
 	/* Under the page's lock the entry stays what it is: another child there has a claim of its own on the mark. */
 	page_lock(page);
 	parents_lock(child);
-	if (entry_child(page, pte_load(&page->table[i])) == child && !child->s.unsync && nothing_below(child)) {
+	if (entry_child(page, pte_load(&page->table[i])) == child && !flag_load(&child->s.unsync) && nothing_below(child)) {
 		child->s.known_above = false;
 		clear_mark(page, i);
 	}

@@ -110,12 +110,12 @@ void vmmu_shadow_mark_above(struct vmmu_page *page)
 static void unsync_page(struct vmmu_vcpu *v, struct vmmu_page *page)
 {
 	page_lock(page);
-	if (page->s.tracked && !page->invalid) {
+	if (page->s.tracked && !flag_load(&page->invalid)) {
 		if (page->s.rewritten <= v->vm->params.sync_patience)
 			page->s.rewritten += v->vm->params.sync_patience;
 		if (!page->s.unsync)
 			vmmu_host_trace_page(v->vm, page, VMMU_PAGE_UNSYNC);
-		page->s.unsync = true;
+		flag_store(&page->s.unsync, true);
 		/* Before the first write can happen every root above knows. */
 		vmmu_shadow_mark_above(page);
 		vmmu_shadow_untrack(page);
@@ -147,9 +147,10 @@ bool vmmu_shadow_try_unsync(struct vmmu_vcpu *v, vmmu_gfn_t gfn)
 			vmmu_flush_pay(&debt);
 			return false;
 		}
-		vmmu_host_trace_page(v->vm, page, VMMU_PAGE_FLOODED);
-		vmmu_shadow_zap(page, &debt);
-		count_vcpu(v, VMMU_C_SHADOWS_FLOODED);
+		if (vmmu_shadow_zap(page, &debt)) {
+			vmmu_host_trace_page(v->vm, page, VMMU_PAGE_FLOODED);
+			count_vcpu(v, VMMU_C_SHADOWS_FLOODED);
+		}
 	}
 	vmmu_flush_pay(&debt);
 	return true;

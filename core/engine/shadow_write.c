@@ -56,9 +56,9 @@ static void drop_guest_entry(struct vmmu_page *page, unsigned int g, struct vmmu
 /* Return: false if another is letting go of @page. */
 static bool let_go(struct vmmu_page *page, struct vmmu_flush *debt)
 {
-	vmmu_host_trace_page(page->vm, page, VMMU_PAGE_FLOODED);
 	if (!vmmu_shadow_zap(page, debt))
 		return false;
+	vmmu_host_trace_page(page->vm, page, VMMU_PAGE_FLOODED);
 	count_vm(page->vm, VMMU_C_SHADOWS_FLOODED, 1);
 	return true;
 }

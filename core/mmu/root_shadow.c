@@ -113,7 +113,7 @@ static int link_child(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int 
 
 	page_lock(page);
 	/* Stale entries below do no harm yet: the root is synced before a vCPU runs on it. */
-	linked = !page->invalid && vmmu_shadow_link(v, page, i, child, shadow_flushes(v->vm));
+	linked = !flag_load(&page->invalid) && vmmu_shadow_link(v, page, i, child, shadow_flushes(v->vm));
 	page_unlock(page);
 	return linked ? VMMU_OK : VMMU_EAGAIN;
 }

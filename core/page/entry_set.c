@@ -6,14 +6,24 @@
 #define SET_CHAIN	((uintptr_t)1)
 #define SET_LOCK	((uintptr_t)2)
 
+/* The word's lock bit is tried for by others while the set is locked. */
+static uintptr_t set_word(const vmmu_entry_set *set)
+{
+	return __atomic_load_n(set, __ATOMIC_RELAXED) & ~SET_LOCK;
+}
+
 static struct vmmu_entry_node *set_nodes(const vmmu_entry_set *set)
 {
-	return *set & SET_CHAIN ? (struct vmmu_entry_node *)(*set & ~(SET_CHAIN | SET_LOCK)) : NULL;
+	uintptr_t word = set_word(set);
+
+	return word & SET_CHAIN ? (struct vmmu_entry_node *)(word & ~SET_CHAIN) : NULL;
 }
 
 static uint64_t *set_single(const vmmu_entry_set *set)
 {
-	return *set & SET_CHAIN ? NULL : (uint64_t *)(*set & ~SET_LOCK);
+	uintptr_t word = set_word(set);
+
+	return word & SET_CHAIN ? NULL : (uint64_t *)word;
 }
 
 /* The lock bit stays set: the caller holds it. */

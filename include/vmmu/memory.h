@@ -96,8 +96,8 @@ void vmmu_nx_recover(struct vmmu_vm *vm, uint64_t count);
 /* --- Shadow pages ---------------------------------------------------------------------------- */
 
 /*
- * Evict shadow pages, coldest first, until no more than @most are left or none can go. Context: vm shared, which is yielded,
- * inside the slot read section. Return: how many went.
+ * Evict shadow pages, coldest first, until none can go or no more than @most are left of those there were. Context: vm
+ * shared, which is yielded, inside the slot read section. Return: how many went.
  */
 uint64_t vmmu_shrink(struct vmmu_vm *vm, uint64_t most);
 /*

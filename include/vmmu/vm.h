@@ -136,8 +136,8 @@ enum vmmu_page_event {
 	VMMU_PAGE_UNSYNC,		/* the guest may write the table from now on */
 	VMMU_PAGE_SYNC,			/* it is in step with the table again, and protected */
 	VMMU_PAGE_WRITTEN,		/* the host carried out a write to the table */
-	VMMU_PAGE_FLOODED,		/* it is about to be zapped: the frame does not look like a table any more */
-	VMMU_PAGE_EVICTED,		/* it is about to be zapped: there are too many */
+	VMMU_PAGE_FLOODED,		/* it is being zapped: the frame does not look like a table any more */
+	VMMU_PAGE_EVICTED,		/* it is being zapped: there are too many */
 };
 
 /* Policy of a VM; every field has a default in vmmu_params_default(). */

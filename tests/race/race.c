@@ -3,8 +3,9 @@
  * Threads that do everything at once to one VM, for the thread sanitizer:  race SECONDS [SEED]
  *
  * vCPUs fault and write, one CPU only accesses (and so sets A and D bits while others change entries), the host moves
- * memory, logs, toggles NX, splits, collapses, recovers and zaps. Now and then all stand still and everything is
- * compared.
+ * memory, logs, toggles NX, splits, collapses, recovers and zaps. Where there is no nested paging, and where there are nested
+ * guests, vCPUs also rewrite, share, flush and switch tables that are mirrored. Now and then all stand still and everything
+ * is compared.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -74,9 +75,10 @@ static void guest_access(struct machine_vcpu *c, vmmu_gpa_t gpa, uint64_t pf)
 	}
 }
 
+static const uint64_t pf[] = { 0, VMMU_PF_W, VMMU_PF_W, VMMU_PF_F };
+
 static void guest(struct actor *a)
 {
-	static const uint64_t pf[] = { 0, VMMU_PF_W, VMMU_PF_W, VMMU_PF_F };
 	struct machine_vcpu *c = m.vcpu[a->number];
 
 	if (!below(a, 100))
@@ -87,6 +89,154 @@ static void guest(struct actor *a)
 		guest_access(c, any_gfn(a) << VMMU_PAGE_SHIFT, pf[below(a, 4)]);
 }
 
+/* --- Tables of the guest's, in its memory ------------------------------------------------------- */
+
+/* Frames of the first slot. */
+#define TOPS		0x500ull
+#define UPPERS		0x504ull	/* level 3 */
+#define MIDDLES		0x506ull	/* level 2 */
+#define LASTS		0x508ull	/* level 1 */
+#define WINDOW		0x510ull	/* level 1, shows all tables, and is never rewritten; nor is the way to it */
+enum { N_TOPS = 4, N_UPPERS = 2, N_MIDDLES = 2, N_LASTS = 8, N_TABLES = 17, WINDOW_AT = 9, LARGE_AT = 8, ENTRIES = 16 };
+
+/* Present, writable, user, accessed, dirty; without D; without W; as a large page. */
+#define RW	0x67ull
+#define CLEAN	0x27ull
+#define READ	0x65ull
+#define LARGE	0xe7ull
+
+static uint64_t in_window(uint64_t table, uint64_t i)
+{
+	return 1ull << 30 | (uint64_t)WINDOW_AT << 21 | (table - TOPS) << 12 | i << 3;
+}
+
+static uint64_t any_address(struct actor *a)
+{
+	return below(a, 2) << 30 | below(a, LARGE_AT + 1) << 21 | below(a, ENTRIES) << 12;
+}
+
+static void tables_make(void)
+{
+	for (uint64_t i = 0; i < N_TOPS; i++)
+		machine_store(&m, TOPS + i, 0, (UPPERS + i % N_UPPERS) << 12 | RW, 8, true);
+	for (uint64_t i = 0; i < N_UPPERS * N_MIDDLES; i++)
+		machine_store(&m, UPPERS + i / 2, 8 * (i % 2), (MIDDLES + i % 2) << 12 | RW, 8, true);
+	for (uint64_t k = 0; k < N_MIDDLES; k++) {
+		for (uint64_t i = 0; i < N_LASTS; i++)
+			machine_store(&m, MIDDLES + k, 8 * i, (LASTS + i) << 12 | RW, 8, true);
+		machine_store(&m, MIDDLES + k, 8 * LARGE_AT, 0x600 << 12 | LARGE, 8, true);
+		machine_store(&m, MIDDLES + k, 8 * WINDOW_AT, WINDOW << 12 | RW, 8, true);
+	}
+	for (uint64_t i = 0; i < N_TABLES; i++)
+		machine_store(&m, WINDOW, 8 * i, (TOPS + i) << 12 | RW, 8, true);
+}
+
+/* Choose an entry of some table, and what it becomes. */
+static uint64_t any_entry(struct actor *a, uint64_t *table, uint64_t *i)
+{
+	static const uint64_t bits[] = { RW, RW, CLEAN, READ };
+
+	*i = 0;
+	switch (below(a, 16)) {
+	case 0:
+		*table = TOPS + below(a, N_TOPS);
+		return (UPPERS + below(a, N_UPPERS)) << 12 | RW;
+	case 1:
+		*table = UPPERS + below(a, N_UPPERS);
+		return below(a, 4) ? (MIDDLES + below(a, N_MIDDLES)) << 12 | RW : 0;
+	case 2:
+	case 3:
+		*table = MIDDLES + below(a, N_MIDDLES);
+		*i = below(a, N_LASTS);
+		return below(a, 4) ? (LASTS + below(a, N_LASTS)) << 12 | RW : 0;
+	default:
+		*table = LASTS + below(a, N_LASTS);
+		*i = below(a, ENTRIES);
+	}
+	switch (below(a, 8)) {
+	case 0:
+		return 0;
+	case 1:
+		return (TOPS + below(a, N_TABLES)) << 12 | READ;
+	default:
+		return any_gfn(a) << 12 | bits[below(a, 4)];
+	}
+}
+
+/* It writes an entry, through the window or, below L2, where the table is. */
+static void rewrite(struct actor *a, struct machine_vcpu *c)
+{
+	uint64_t table, i;
+
+	c->g.store_value = any_entry(a, &table, &i);
+	c->g.store_bytes = 8;
+	guest_access(c, m.config.shadow ? in_window(table, i) : table << 12 | i << 3, VMMU_PF_W);
+	c->g.store_bytes = 0;
+}
+
+static void use_tables(struct actor *a, struct machine_vcpu *c)
+{
+	switch (below(a, 8)) {
+	case 0:
+		machine_guest_flush(c);
+		break;
+	case 1:
+		machine_guest_invlpg(c, any_address(a));
+		break;
+	case 2:
+		machine_guest_flush_all(c);
+		break;
+	default:
+		break;
+	}
+	for (int i = 0; i < 8; i++)
+		guest_access(c, any_address(a), VMMU_PF_U | pf[below(a, 4)]);
+}
+
+static const struct machine_regs long_mode = {
+	.cr0 = 1ull << 31 | 1ull << 16 | 1, .cr4 = 1 << 5, .efer = 1 << 8 | 1 << 10 | 1 << 11, .cr3 = TOPS << 12,
+};
+
+/* Without nested paging: processes of its own. */
+static void shadowed_guest(struct actor *a)
+{
+	struct machine_vcpu *c = m.vcpu[a->number];
+
+	if (!below(a, 4))
+		machine_guest_load_cr3(c, (TOPS + below(a, N_TOPS)) << 12, below(a, 2));
+	rewrite(a, c);
+	use_tables(a, c);
+}
+
+/* With it: L2s on L1's nested tables. */
+static void nesting_guest(struct actor *a)
+{
+	struct machine_vcpu *c = m.vcpu[a->number];
+	const struct machine_nested l2 = {
+		.root = (TOPS + below(a, N_TOPS)) << 12, .ept = false,
+	};
+
+	rewrite(a, c);
+	guest_access(c, any_gfn(a) << VMMU_PAGE_SHIFT, pf[below(a, 4)]);
+	machine_guest_enter(c, &l2, &long_mode, below(a, 2));
+	use_tables(a, c);
+	machine_guest_leave(c);
+}
+
+/* What the host does to shadow pages alone. */
+static void shadow_shaper(struct actor *a)
+{
+	machine_slots_read_lock(&m);
+	if (below(a, 2)) {
+		vmmu_unprotect(&m.vm, TOPS + below(a, N_TABLES));
+	} else {
+		machine_lock_shared(&m);
+		vmmu_shrink(&m.vm, below(a, 30));
+		machine_unlock_shared(&m);
+	}
+	machine_slots_read_unlock(&m);
+}
+
 /* A CPU that never asks the host for anything but its root. */
 static void hardware(struct actor *a)
 {
@@ -95,7 +245,8 @@ static void hardware(struct actor *a)
 	if (machine_vcpu_load(c))
 		machine_bug("no memory for a root");
 	for (int i = 0; i < 50; i++)
-		if (machine_cpu_access(c, any_gfn(a) << VMMU_PAGE_SHIFT, below(a, 2) ? VMMU_PF_W : 0) == CPU_LOG_FULL) {
+		if (machine_cpu_access(c, m.config.shadow ? any_address(a) : any_gfn(a) << VMMU_PAGE_SHIFT,
+				       below(a, 2) ? VMMU_PF_W : 0) == CPU_LOG_FULL) {
 			machine_slots_read_lock(&m);
 			machine_vcpu_sync_log(c);
 			machine_slots_read_unlock(&m);
@@ -247,15 +398,25 @@ static void begin(const struct machine_config *config)
 	for (unsigned int i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
 		machine_slot_add(&m, slots[i].space, slots[i].id, slots[i].start, slots[i].frames, slots[i].page,
 				 false);
-	for (unsigned int i = 0; i <= GUESTS; i++)
-		if (machine_vcpu_load(machine_vcpu_add(&m)))
+	m.vm.shadow_quota = 40;
+	tables_make();
+	for (unsigned int i = 0; i <= GUESTS; i++) {
+		struct machine_vcpu *c = machine_vcpu_add(&m);
+
+		if (config->shadow && !machine_guest_set_regs(c, &long_mode, 0))
+			machine_bug("no such registers");
+		if (machine_vcpu_load(c))
 			machine_bug("no memory for a root");
+	}
 }
 
 static void race(const struct machine_config *config, unsigned long seconds)
 {
-	static void (*const steps[])(struct actor *a) = {
-		guest, guest, guest, hardware, mover, logger, shaper, zapper,
+	/* Nested tables: only where the guest's CPU is said to have what they are made of. */
+	bool nests = !config->shadow && config->guest_phys_bits, mirrors = nests || config->shadow;
+	void (*const one)(struct actor *a) = config->shadow ? shadowed_guest : nests ? nesting_guest : guest;
+	void (*const steps[])(struct actor *a) = {
+		one, one, config->shadow ? one : guest, hardware, mover, logger, shaper, zapper, mirrors ? shadow_shaper : shaper,
 	};
 	struct actor actors[sizeof(steps) / sizeof(steps[0])];
 	time_t end = time(NULL) + (time_t)seconds;
@@ -283,10 +444,13 @@ static void race(const struct machine_config *config, unsigned long seconds)
 		pthread_join(actors[i].thread, NULL);
 	machine_hook = NULL;
 	compare();
-	printf("%s: %lu turns, %llu faults, %llu races lost, %lu comparisons\n", machine_config_name(config), done,
-	       (unsigned long long)vmmu_counter_read(&m.vm, VMMU_C_FAULTS),
-	       (unsigned long long)vmmu_counter_read(&m.vm, VMMU_C_RACES_LOST), compared);
+	printf("%s: %lu turns, %llu faults, %llu races lost, %llu pages synced, %lu comparisons\n", machine_config_name(config),
+	       done, (unsigned long long)vmmu_counter_read(&m.vm, VMMU_C_FAULTS),
+	       (unsigned long long)vmmu_counter_read(&m.vm, VMMU_C_RACES_LOST),
+	       (unsigned long long)vmmu_counter_read(&m.vm, VMMU_C_SYNCED), compared);
 	fflush(stdout);
+	if (mirrors && !vmmu_counter_read(&m.vm, VMMU_C_SYNCED))
+		machine_bug("no table was out of step: nothing was tried");
 	while (m.vcpus)
 		machine_vcpu_remove(&m);
 	machine_vm_destroy(&m);
@@ -306,6 +470,20 @@ int main(int argc, char **argv)
 		  .root_cache = 4,
 		  .prefetch = 8 },
 		{ .ept = true, .phys_bits = 46, .level = 5, .huge_level_max = 3, .root_cache = 1, .prefetch = 8 },
+		{ .shadow = true,
+		  .phys_bits = 48,
+		  .guest_phys_bits = 48,
+		  .level = 4,
+		  .huge_level_max = 3,
+		  .root_cache = 3,
+		  .prefetch = 8 },
+		{ .phys_bits = 48,
+		  .guest_phys_bits = 48,
+		  .guest_amd = true,
+		  .level = 4,
+		  .huge_level_max = 3,
+		  .root_cache = 3,
+		  .prefetch = 8 },
 	};
 	unsigned long seconds = argc > 1 ? strtoul(argv[1], NULL, 0) : 45, n = sizeof(configs) / sizeof(configs[0]);
 
