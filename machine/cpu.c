@@ -245,8 +245,8 @@ static bool is_found_by_host(struct machine_vm *m, uint64_t page)
 
 		if (!slot || page < slot->page || page - slot->page >= slot->end - slot->start)
 			continue;
-		for (int level = 1; level <= VMMU_LEVEL_HUGE_MAX; level++)
-			if (slot->records->rmap[level - 1][machine_slot_block(slot, slot->start + (page - slot->page), level)])
+		for (int level = 1; level <= VMMU_LEVEL_HUGE_MAX && slot->rmap[0]; level++)
+			if (slot->rmap[level - 1][machine_slot_block(slot, slot->start + (page - slot->page), level)])
 				return true;
 	}
 	return false;

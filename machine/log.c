@@ -28,9 +28,12 @@ static void sync_logs(struct machine_vm *m)
 /* Put a slot in place that does or does not log. Context: slots_lock. */
 static struct vmmu_slot *replace_flags(struct machine_vm *m, struct vmmu_slot *old, struct vmmu_slot *fresh, bool logs)
 {
+	/* The reverse maps are made in the slot that can be looked up. */
+	machine_mutex_lock(MACHINE_LOCK_WORDS, &m->words_lock);
 	*fresh = *old;
 	fresh->logs = logs;
 	__atomic_store_n(&m->slot[old->space][old->id], fresh, __ATOMIC_RELEASE);
+	machine_mutex_unlock(&m->words_lock);
 	machine_slots_synchronize(m);
 	return fresh;
 }

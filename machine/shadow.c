@@ -54,13 +54,12 @@ static uint64_t words_of(const struct vmmu_slot *slot, int level)
 	return machine_slot_block(slot, slot->end - 1, level) + 1;
 }
 
-bool machine_slot_words(const struct vmmu_slot *slot)
+bool machine_slot_words(struct vmmu_slot *slot)
 {
-	struct machine_slot_records *r = slot->records;
 	vmmu_entry_set *words;
 	uint64_t count = 0;
 
-	if (r->rmap[0])
+	if (slot->rmap[0])
 		return true;
 	for (int level = 1; level <= VMMU_LEVEL_HUGE_MAX; level++)
 		count += words_of(slot, level);
@@ -69,7 +68,7 @@ bool machine_slot_words(const struct vmmu_slot *slot)
 		return false;
 	range_add(words, count * sizeof(*words));
 	for (int level = 1; level <= VMMU_LEVEL_HUGE_MAX; level++) {
-		r->rmap[level - 1] = words;
+		__atomic_store_n(&slot->rmap[level - 1], words, __ATOMIC_RELAXED);
 		words += words_of(slot, level);
 	}
 	return true;
@@ -77,17 +76,15 @@ bool machine_slot_words(const struct vmmu_slot *slot)
 
 void machine_slot_words_free(const struct vmmu_slot *slot)
 {
-	struct machine_slot_records *r = slot->records;
-
-	if (!r->rmap[0])
+	if (!slot->rmap[0])
 		return;
 	for (int level = 1; level <= VMMU_LEVEL_HUGE_MAX; level++)
 		for (uint64_t i = 0; i < words_of(slot, level); i++)
-			if (r->rmap[level - 1][i])
+			if (slot->rmap[level - 1][i])
 				machine_bug("the reverse map of block %llu, level %d, is not empty when its slot goes",
 					    (unsigned long long)i, level);
-	range_remove(r->rmap[0]);
-	free(r->rmap[0]);
+	range_remove(slot->rmap[0]);
+	free(slot->rmap[0]);
 }
 
 int machine_prepare_shadow(struct machine_vm *m)

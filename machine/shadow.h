@@ -29,17 +29,19 @@ static inline bool vmmu_host_bit_lock(uintptr_t *word, int bit)
 
 static inline void vmmu_host_bit_unlock(uintptr_t *word, int bit) { machine_bit_unlock(word, bit); }
 
-/* A slot's words are looked at for its own frames, once they are there. */
+/* A slot's words are looked at for its own frames. */
 static inline void machine_check_words(const struct vmmu_slot *slot, vmmu_gfn_t gfn)
 {
-	if (gfn < slot->start || gfn >= slot->end || !slot->records->rmap[0])
+	if (gfn < slot->start || gfn >= slot->end)
 		machine_bug("the words of gfn %#llx are looked for in a slot that has none", (unsigned long long)gfn);
 }
 
 static inline vmmu_entry_set *vmmu_host_slot_rmap(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level)
 {
+	vmmu_entry_set *words = __atomic_load_n(&slot->rmap[level - 1], __ATOMIC_RELAXED);
+
 	machine_check_words(slot, gfn);
-	return &slot->records->rmap[level - 1][machine_slot_block(slot, gfn, level)];
+	return words ? &words[machine_slot_block(slot, gfn, level)] : NULL;
 }
 
 static inline uint16_t *vmmu_host_slot_track(struct vmmu_slot *slot, vmmu_gfn_t gfn)

@@ -99,7 +99,7 @@ static void check_counts(struct vmmu_slot *slot)
 					    r->huge_disallowed[level - 2][i] - disallowed_at_first(slot, i, level), level);
 }
 
-/* @slot with its records as it was when it could still be looked up. */
+/* @slot as it was when it could still be looked up. */
 static void records_free(struct vmmu_slot *slot)
 {
 	struct machine_slot_records *r = slot->records;
@@ -115,8 +115,11 @@ static void records_free(struct vmmu_slot *slot)
 	free(r);
 }
 
-/* Publish @slot (NULL: none) in place of the old one, which nobody looks at any more on return. Context: slots_lock. */
-static void replace(struct machine_vm *m, int space, int id, const struct vmmu_slot *slot)
+/*
+ * Publish @slot (NULL: none) in place of the old one, which nobody looks at any more on return. With the same records it takes
+ * over the reverse maps as well. *@was: the old one. Context: slots_lock.
+ */
+static void replace(struct machine_vm *m, int space, int id, const struct vmmu_slot *slot, struct vmmu_slot *was)
 {
 	struct vmmu_slot *copy = NULL, *old = slot_load(m, space, id);
 
@@ -126,11 +129,15 @@ static void replace(struct machine_vm *m, int space, int id, const struct vmmu_s
 	}
 	/* Who prepares for shadow pages finds the slot there, or the slot finds that they have been prepared for. */
 	machine_mutex_lock(MACHINE_LOCK_WORDS, &m->words_lock);
+	for (int i = 0; copy && i < VMMU_LEVEL_HUGE_MAX; i++)
+		copy->rmap[i] = old && old->records == copy->records ? old->rmap[i] : NULL;
 	if (copy && m->shadow_ready && !machine_slot_words(copy))
 		machine_bug("a slot gets no memory for its words");
 	__atomic_store_n(&m->slot[space][id], copy, __ATOMIC_RELEASE);
 	machine_mutex_unlock(&m->words_lock);
 	machine_slots_synchronize(m);
+	if (was)
+		*was = *old;
 	free(old);
 }
 
@@ -154,12 +161,13 @@ static void count_tracked(struct machine_vm *m, const struct vmmu_slot *slot, vm
 				   on ? 1 : -1, __ATOMIC_RELAXED);
 }
 
-static void add_locked(struct machine_vm *m, struct vmmu_slot *slot)
+/* *@was: what it takes the place of. */
+static void add_locked(struct machine_vm *m, struct vmmu_slot *slot, struct vmmu_slot *was)
 {
 	if (!slot->records)
 		slot->records = records_new(slot);
 	slot->announced = false;
-	replace(m, slot->space, slot->id, slot);
+	replace(m, slot->space, slot->id, slot, was);
 	next_generation(m, slot->space);
 	__atomic_store_n(&slot_load(m, slot->space, slot->id)->announced, true, __ATOMIC_RELEASE);
 }
@@ -176,7 +184,7 @@ void machine_slot_add(struct machine_vm *m, int space, int id, vmmu_gfn_t start,
 	MACHINE_SAY("the host: slot %d of space %d shows pages from %#llx on at frames %#llx to %#llx%s", id, space,
 		    (unsigned long long)page, (unsigned long long)start, (unsigned long long)slot.end, read_only ? ", read-only" : "");
 	slots_lock(m);
-	add_locked(m, &slot);
+	add_locked(m, &slot, NULL);
 	slots_unlock(m);
 }
 
@@ -186,7 +194,7 @@ static struct vmmu_slot invalidate_locked(struct machine_vm *m, int space, int i
 	struct vmmu_slot slot = *slot_load(m, space, id), gone = slot;
 
 	gone.invalid = true;
-	replace(m, space, id, &gone);
+	replace(m, space, id, &gone, NULL);
 	vmmu_zap_slot(&m->vm, slot_load(m, space, id));
 	return slot;
 }
@@ -207,8 +215,8 @@ void machine_slot_delete(struct machine_vm *m, int space, int id)
 	MACHINE_SAY("the host: slot %d of space %d goes", id, space);
 	slots_lock(m);
 	if (slot_load(m, space, id)) {
-		slot = invalidate_locked(m, space, id);
-		replace(m, space, id, NULL);
+		invalidate_locked(m, space, id);
+		replace(m, space, id, NULL, &slot);
 		next_generation(m, space);
 		if (m->slots_tracked)
 			__atomic_fetch_sub(&m->slots_tracked, tracked_in(slot.records), __ATOMIC_RELAXED);
@@ -224,11 +232,11 @@ void machine_slot_move(struct machine_vm *m, int space, int id, vmmu_gfn_t start
 	MACHINE_SAY("the host: slot %d of space %d moves to frame %#llx", id, space, (unsigned long long)start);
 	slots_lock(m);
 	if (slot_load(m, space, id) && !slot_load(m, space, id)->logs) {
-		old = slot = invalidate_locked(m, space, id);
+		slot = invalidate_locked(m, space, id);
 		slot.end = start + (slot.end - slot.start);
 		slot.start = start;
 		slot.records = NULL;
-		add_locked(m, &slot);
+		add_locked(m, &slot, &old);
 		if (m->slots_tracked)
 			__atomic_fetch_sub(&m->slots_tracked, tracked_in(old.records), __ATOMIC_RELAXED);
 		records_free(&old);

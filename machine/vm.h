@@ -47,10 +47,9 @@ struct machine_slot_records {
 	int *huge_disallowed[2];	/* by block of level 2 and 3: reasons against a large page. Atomic */
 	uint8_t *tracked;		/* by frame: by machine_track(). Atomic */
 	uint16_t *track;		/* by frame: reasons to keep it from being written unseen. Atomic */
-	vmmu_entry_set *rmap[3];	/* by block of level 1 to 3; NULL until there are shadow pages */
 };
 
-/* Constant once it is published: a change is a new slot with the old records. */
+/* Constant once it is published, but for its reverse maps: a change is a new slot with the old records. */
 struct vmmu_slot {
 	int id, space;
 	vmmu_gfn_t start, end;
@@ -58,6 +57,8 @@ struct vmmu_slot {
 	bool read_only, logs, invalid;
 	bool announced;			/* the generation has changed since it came. Atomic */
 	struct machine_slot_records *records;
+	/* By block of level 1 to 3; NULL until there are shadow pages, and for ever in a slot replaced before. Atomic. */
+	vmmu_entry_set *rmap[3];
 };
 
 enum machine_yield {
@@ -194,7 +195,7 @@ static inline bool machine_shadow_ready(const struct machine_vm *m)
 }
 
 /* Words for one slot, if it has none. Context: words_lock. Return: false without memory. */
-bool machine_slot_words(const struct vmmu_slot *slot);
+bool machine_slot_words(struct vmmu_slot *slot);
 /* The slot has gone: they are free, and as they were made. */
 void machine_slot_words_free(const struct vmmu_slot *slot);
 bool machine_is_rmap_word(const void *word);

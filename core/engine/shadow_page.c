@@ -58,8 +58,9 @@ static struct vmmu_page *make_known(struct vmmu_vm *vm, struct vmmu_page *page, 
 	}
 	if (shadow_mirrors(page))
 		protect(page);
-	page_unlock(page);
+	/* Whoever finds it may zap it, but frees it only once its lock was free. */
 	vmmu_page_linked(page);
+	page_unlock(page);
 	list_page(vm, page);
 	return page;
 }

@@ -171,9 +171,9 @@ static inline void audit_words(struct audit *a)
 			if (!slot)
 				continue;
 			for (int level = 1; level <= VMMU_LEVEL_HUGE_MAX; level++)
-				for (uint64_t n = 0; n <= machine_slot_block(slot, slot->end - 1, level); n++)
-					if (slot->records->rmap[level - 1][n])
-						mapped += vmmu_entry_set_count(&slot->records->rmap[level - 1][n]);
+				for (uint64_t n = 0; slot->rmap[0] && n <= machine_slot_block(slot, slot->end - 1, level); n++)
+					if (slot->rmap[level - 1][n])
+						mapped += vmmu_entry_set_count(&slot->rmap[level - 1][n]);
 			for (uint64_t n = 0; n < slot->records->frames; n++)
 				tracked += slot->records->track[n] - slot->records->tracked[n];
 		}

@@ -133,6 +133,21 @@ static void remap_and_flush1(void) { remap1(); flush(1); }
 static void back0(void) { machine_guest_load_cr3(m.vcpu[0], ROOT << 12, true); read0(); }
 static void read0_before(void) { access(0, AT(2), 0); }
 
+static void enter_l2(unsigned int vcpu)
+{
+	static const struct machine_nested npt = { .root = ROOT << 12 };
+
+	machine_guest_enter(m.vcpu[vcpu], &npt, &long_mode, true);
+	if (machine_vcpu_load(m.vcpu[vcpu]))
+		abort();
+}
+
+static void enter0(void) { enter_l2(0); }
+static void enter1(void) { enter_l2(1); }
+/* L1's first access to the table that is mirrored as soon as L2 is entered. */
+static void l1_writes1(void) { access(1, ROOT << 12 | 9 << 3, VMMU_PF_W); }
+static void l1_writes2(void) { access(2, ROOT << 12 | 9 << 3, VMMU_PF_W); }
+
 static void change(uint64_t page, enum machine_change how)
 {
 	machine_change(&m, page, page + 1, how, VMMU_YIELD_ALLOWED);
@@ -350,17 +365,26 @@ static void two_slots(void)
 static void two_slots_seen(void) { two_slots(); read_goes0(); write_goes1(); }
 static void two_slots_unsync(void) { two_slots_seen(); store(1, AT_GOES(5), 0); }
 
-/* The first vCPU runs L2 on the tables, which are L1's nested ones; the second one runs L1, on a direct tree. */
-static void nested(void)
+/* L1 runs on direct trees, on two vCPUs; nothing is mirrored yet. */
+static void nesting(void)
 {
-	static const struct machine_nested npt = { .root = ROOT << 12 };
-
 	scene_begin(&nested_npt);
 	machine_oracle_on(&m);
 	make_tables();
-	machine_guest_enter(m.vcpu[0], &npt, &long_mode, true);
-	if (machine_vcpu_load(m.vcpu[0]))
+}
+
+static void nesting_by_three(void)
+{
+	nesting();
+	if (machine_vcpu_load(machine_vcpu_add(&m)))
 		abort();
+}
+
+/* The first vCPU runs L2 on the tables, which are L1's nested ones; the second one still runs L1. */
+static void nested(void)
+{
+	nesting();
+	enter_l2(0);
 	access(0, AT2(9), 0);
 }
 
@@ -525,6 +549,9 @@ static const struct scene all[] = {
 	SCENE("shadow: slot goes, zap of its table", two_slots_unsync, slot_goes, unprotect_goes),
 	SCENE("shadow: zap of frames, fault", written, zap_frames, write0),
 	SCENE("shadow: zap of frames, write of the table", written, zap_frames, remap1_flush),
+	SCENE("nested: first L2, first write of L1", nesting, enter0, l1_writes1),
+	SCENE("nested: first two L2s, first write of L1", nesting_by_three, enter0, enter1, l1_writes2),
+	SCENE("nested: first L2, first write of L1, slot is replaced", nesting, enter0, l1_writes1, scene_log_start),
 	SCENE("nested: fault, L1 writes the table", nested, read0, l1_remaps),
 	SCENE("nested: fault, L1 can write the table", nested_writable, read0, l1_remaps),
 	SCENE("nested: fault, L1 can write the table again", nested_logged, read0, l1_remaps),
