@@ -263,11 +263,6 @@ static inline void vmmu_host_rcu_barrier(void)
 
 /* --- TLBs --------------------------------------------------------------------------------- */
 
-static inline void vmmu_host_flush_all(struct vmmu_vm *vm)
-{
-	kvm_flush_remote_tlbs(vmmu_to_kvm(vm));
-}
-
 /* Only a hypervisor below us (Hyper-V) offers a flush by range; hardware flushes all of a VM's translations. */
 static inline void vmmu_host_flush_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end)
 {

@@ -83,8 +83,6 @@ static inline void vmmu_host_rcu_barrier(void) { machine_rcu_barrier(); }
 
 /* --- TLBs --------------------------------------------------------------------------------- */
 
-static inline void vmmu_host_flush_all(struct vmmu_vm *vm) { machine_flush(machine_of(vm), 0, ~0ull); }
-
 static inline void vmmu_host_flush_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end)
 {
 	machine_flush(machine_of(vm), start, end);

@@ -99,9 +99,11 @@ static inline void vmmu_host_rcu_barrier(void);
 
 /* --- TLBs --------------------------------------------------------------------------------- */
 
-/* On return no CPU holds a translation, or a paging-structure entry, of this VM made before the call. Context: atomic. */
-static inline void vmmu_host_flush_all(struct vmmu_vm *vm);
-/* As above for guest frames [@start, @end) only; a host may flush more. */
+/*
+ * On return no CPU uses a translation of guest frames [@start, @end), or a paging-structure entry on the way to them, that it
+ * made before the call. @end ~0: up to the last frame. Once vmmu_host_prepare_shadow() has succeeded, it is of all, whatever
+ * the range: shadow pages translate other addresses. A host may flush more. Context: atomic.
+ */
 static inline void vmmu_host_flush_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end);
 /* Every vCPU drops its roots that are no longer valid before it enters the guest again; waits until none runs on one. Context: atomic. */
 static inline void vmmu_host_kick_obsolete_roots(struct vmmu_vm *vm);

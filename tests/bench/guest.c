@@ -470,7 +470,7 @@ void guest_renew(struct guest *g)
 		return;
 	vmmu_host_lock_excl(vm);
 	if (vmmu_unmap_range(vm, 0, g->first, g->next, VMMU_YIELD_NEVER))
-		vmmu_host_flush_all(vm);
+		bench_request(g->c->m, BENCH_FLUSH);
 	vmmu_host_unlock_excl(vm);
 	memset(&g->c->m->slot.at_hand[g->first], 0, g->next - g->first);
 	g->next = g->first + 1;

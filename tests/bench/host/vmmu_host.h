@@ -146,12 +146,10 @@ static inline void vmmu_host_rcu_barrier(void) { bench_rcu_drain(); }
 
 /* --- TLBs --------------------------------------------------------------------------------- */
 
-static inline void vmmu_host_flush_all(struct vmmu_vm *vm) { bench_request(bench_vm_of(vm), BENCH_FLUSH); }
-
 static inline void vmmu_host_flush_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end)
 {
 	(void)start, (void)end;
-	vmmu_host_flush_all(vm);
+	bench_request(bench_vm_of(vm), BENCH_FLUSH);
 }
 
 static inline void vmmu_host_kick_obsolete_roots(struct vmmu_vm *vm)
