@@ -59,7 +59,7 @@ bool vmmu_kvm_mmio_caching_wanted;
 
 void vmmu_kvm_params_for_vm(struct vmmu_params *params)
 {
-	uint pages = min(READ_ONCE(prefetch_window), 16u);
+	uint pages = min(READ_ONCE(prefetch_window), (uint)VMMU_PREFETCH_MAX);
 
 	vmmu_params_default(params);
 	params->root_cache = clamp(READ_ONCE(root_cache), (uint)KVM_MMU_NUM_PREV_ROOTS, (uint)VMMU_ROOT_CACHE_MAX);

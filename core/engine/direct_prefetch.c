@@ -15,7 +15,6 @@
 #include "engine/shadow.h"
 #include "walk/iter.h"
 
-#define WINDOW_MAX	16
 #define BACKOFF_MAX	63
 
 /* Map @count frames from @gfn on, whose entries were absent a moment ago. Return: how many were at hand. */
@@ -23,7 +22,7 @@ static int prefetch_run(struct vmmu_vcpu *v, struct vmmu_page *root, const struc
 			vmmu_gfn_t gfn, int count)
 {
 	struct vmmu_flush debt = flush_none(v->vm);
-	vmmu_pfn_t pfns[WINDOW_MAX];
+	vmmu_pfn_t pfns[VMMU_PREFETCH_MAX];
 	int got = vmmu_host_pfns_atomic(v->vm, f->slot, gfn, true, pfns, count);
 
 	for (int i = 0; i < got; i++) {
@@ -53,7 +52,7 @@ static int prefetch_run(struct vmmu_vcpu *v, struct vmmu_page *root, const struc
 
 static int prefetch_window(struct vmmu_vcpu *v, struct vmmu_page *root, const struct vmmu_fault *f, uint64_t *table)
 {
-	unsigned int size = v->vm->params.prefetch < WINDOW_MAX ? v->vm->params.prefetch : WINDOW_MAX;
+	unsigned int size = v->vm->params.prefetch < VMMU_PREFETCH_MAX ? v->vm->params.prefetch : VMMU_PREFETCH_MAX;
 	vmmu_gfn_t start = f->gfn & ~(vmmu_gfn_t)(size - 1), end = start + size, gfn, run;
 	int got = 0;
 

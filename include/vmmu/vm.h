@@ -7,9 +7,17 @@
  * paging (struct vmmu_mode), the identity of the root it needs (union vmmu_role), that root, and the
  * roots it used before.
  *
- * Tags: [const] set before publication; [cpu] only its vCPU's thread touches it; [cas] atomic reads,
- * compare-and-exchange; [atomic] relaxed counter; [excl] VM lock exclusive to write, shared to read;
- * [lock:x] that lock to write.
+ * Tags say who may touch a field:
+ *   [const]           set before anybody else knows the object
+ *   [const once set]  0 at first, then one value for ever; atomic reads
+ *   [cpu]             its vCPU's thread, or whoever knows that the vCPU cannot run
+ *   [atomic]          anybody: a flag, or a number, each access by itself
+ *   [cas]             anybody: atomic changes that depend on the value before
+ *   [excl]            the VM's lock exclusive to write, held any way to read
+ *   [lock:x]          that lock to write; x is a kind of core/base/lock.h, or the field that is the lock. "page" and
+ *                     "parents" are the page's own
+ *   [rcu]             is followed under RCU, without the lock
+ *   [owner]           who alone has the page in hand: who made it, took it out, or dropped the last reference to it
  */
 #ifndef VMMU_VM_H
 #define VMMU_VM_H
@@ -63,7 +71,7 @@ enum vmmu_counter {
 	VMMU_C_MMIO_SET,
 	VMMU_C_FLUSHES,			/* flushes issued by the core itself */
 	VMMU_C_FLUSHES_HANDED_UP,	/* flushes left to the caller, who merges them */
-	VMMU_C_FLUSHES_DEFERRED,	/* flushes that the guest did not ask for: see engine/flush.h */
+	VMMU_C_FLUSHES_DEFERRED,	/* of other CPUs, for what a guest's own flush took away, put off: engine/flush.h */
 	VMMU_C_ZAP_ALL,
 	VMMU_C_LOCK_EXCL,		/* times the core took the VM's lock exclusively */
 	VMMU_C_LOCK_WAIT_VM,		/* times it had to wait for a lock, by kind: see core/base/lock.h */
@@ -83,23 +91,23 @@ typedef uintptr_t vmmu_entry_set;
 
 /* What a page that mirrors a guest table, or stands below one that does, has beyond its table. */
 struct vmmu_shadow {
-	vmmu_spinlock_t lock;		/* guards the entries and what they stand for: a leaf or a link comes and goes under it */
-	vmmu_entry_set parents;		/* [its own lock] entries that point here; none is added once the page is invalid */
+	vmmu_spinlock_t lock;		/* a leaf or a link is made under it, and what it was made from is remembered */
+	vmmu_entry_set parents;		/* [lock:parents] entries that point here; none is added once the page is invalid */
 	struct vmmu_page *hash_next;	/* [lock:bucket, rcu] */
 	struct vmmu_list all;		/* [lock:vm->lists] in vm->shadows, or in vm->condemned */
-	uint64_t *mirrored;		/* [lock] for each leaf: what its guest entry was, see engine/mirror.h; NULL for direct pages */
+	uint64_t *mirrored;		/* [lock:page] for each leaf: what its guest entry was, see engine/mirror.h; NULL for direct pages */
 	uint64_t unsync_below[VMMU_TABLE_ENTRIES / 64];	/* [cas] entries below which an unsync page may be */
-	bool known_above;		/* [parents' lock] every parent has this page's bit in unsync_below */
-	bool unsync;			/* [lock] level 1: the guest may have changed the table since its entries were made */
-	bool tracked;			/* [lock] counts in the write-track word of the mirrored frame */
-	uint16_t own_parents;		/* [parents' lock] entries of contexts' own tables that point here: part of a root in use */
+	bool known_above;		/* [lock:parents] every parent has this page's bit in unsync_below */
+	bool unsync;			/* [lock:page] level 1: the guest may have changed the table since its entries were made */
+	bool tracked;			/* [lock:page] counts in the write-track word of the mirrored frame */
+	uint16_t own_parents;		/* [lock:parents] entries of contexts' own tables that point here: part of a root in use */
 	bool own;			/* [const] a context's own table above what mirrors the guest's; not in the index */
 	bool low;			/* [const] such a root in PAE form: four entries, which the CPU keeps in registers */
 	bool parked;			/* [lock:vm->lists] such a root that no context remembers, in vm->parked */
 	bool used;			/* [atomic] found since the eviction hand passed */
 	uint8_t writes;			/* [atomic] emulated writes in a row, without a fault through the page */
 	uint64_t compared;		/* [atomic] vm->guest_flushes before it was last compared with the guest's table */
-	uint8_t rewritten;		/* [lock] grows as it becomes unsync again, shrinks with each sync that leaves it so */
+	uint8_t rewritten;		/* [lock:page] grows as it becomes unsync again, shrinks with each sync that leaves it so */
 };
 
 /*
@@ -113,15 +121,16 @@ struct vmmu_page {
 	union vmmu_role role;		/* [const] */
 	bool nx_split;			/* [lock:vm->lists] counted in VMMU_C_NX_SPLITS_NOW and linked in vm->nx_splits */
 	bool shadow;			/* [const] of the shadow engine */
-	bool invalid;			/* [excl, parents' lock of a shadow page] a root no vCPU may start to use; set once, never cleared */
+	bool invalid;			/* [excl; of a shadow page lock:parents; atomic reads]
+					 * no vCPU may start to use it; set once, never cleared */
 	bool held_by_vm;		/* [lock:vm->lists] direct roots: one of the references is the VM's own */
 	uint32_t root_refs;		/* [cas] one for being linked or findable, one for each context that has it as a root, one for each walker */
 	uint64_t *parent_entry;		/* [const] direct, not a root: the entry that links this table */
 	struct vmmu_list link;		/* [lock:vm->lists] direct roots: in vm->roots; a context's own that is parked: in vm->parked */
 	struct vmmu_list nx_link;	/* [lock:vm->lists] in vm->nx_splits */
-	struct vmmu_page *next_dead;	/* chain of removed pages that wait for their flush */
+	struct vmmu_page *next_dead;	/* [owner] chain of removed pages that wait for their flush */
 	struct vmmu_vm *vm;		/* [const] */
-	struct vmmu_rcu rcu;
+	struct vmmu_rcu rcu;		/* [owner] */
 	struct vmmu_shadow s;		/* shadow pages only */
 };
 
@@ -144,7 +153,7 @@ enum vmmu_page_event {
 struct vmmu_params {
 	uint8_t root_cache;		/* roots a context remembers beside its current one, 0..VMMU_ROOT_CACHE_MAX */
 	uint8_t roots_seen;		/* of these, how many the host's own handling of guest flushes knows of */
-	uint8_t prefetch;		/* leaves tried around a 4K fault, a power of two, 0 = none */
+	uint8_t prefetch;		/* leaves tried around a 4K fault, a power of two up to VMMU_PREFETCH_MAX; 0: none */
 	uint8_t sync_patience;		/* syncs for which a table that is written after each of them stays writable,
 					 * 0..VMMU_SYNC_PATIENCE_MAX; 0: it is protected by every sync */
 	uint8_t write_flood;		/* emulated writes in a row, without a fault through the table between them, after which an
@@ -153,6 +162,7 @@ struct vmmu_params {
 					 * at least VMMU_FRAME_LEAVES_MIN */
 };
 #define VMMU_ROOT_CACHE_MAX 64
+#define VMMU_PREFETCH_MAX 16
 #define VMMU_SYNC_PATIENCE_MAX 127
 #define VMMU_FRAME_LEAVES_MIN 16
 /* What a host starts from before it changes fields, all ahead of vmmu_vm_init(), which forces each into its bounds. */
@@ -176,7 +186,7 @@ struct vmmu_range {
 };
 struct vmmu_recent {
 	uint64_t count;				/* [atomic] ranges there were ever; the last ones are in range[], modulo its size */
-	struct vmmu_range range[VMMU_RECENT_RANGES];	/* [lock:vm], exclusive to write */
+	struct vmmu_range range[VMMU_RECENT_RANGES];	/* [excl] */
 };
 
 /* Grouped by who writes: what each fault reads shares no cache line with what many write. */
@@ -188,8 +198,8 @@ struct vmmu_vm {
 	bool nx_huge_pages;			/* [atomic] large leaves must not be executable */
 	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page; NULL until the first one is made */
 	bool index_seen;			/* [const once set] every fault looks at reverse maps and track words by now */
-	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most */
-	struct vmmu_recent recent;		/* written by the host's invalidations alone */
+	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most, beside roots in use and what one instruction needs */
+	struct vmmu_recent recent;		/* what the host's invalidations alone write */
 
 	vmmu_spinlock_t lists;			/* guards the lists below; a leaf lock: nothing is taken inside */
 	struct vmmu_list roots;			/* [lock:lists] valid and invalid roots; who looks at one outside holds a reference */
@@ -254,11 +264,11 @@ struct vmmu_told {
 
 struct vmmu_vcpu {
 	struct vmmu_vm *vm;			/* [const] */
-	struct vmmu_context l1;			/* what L1 runs on, and L2 where L1 gives it no nested tables */
-	struct vmmu_context nested;		/* what L2 runs on where L1 gives it EPT or NPT */
+	struct vmmu_context l1;			/* [cpu] what L1 runs on, and L2 where L1 gives it no nested tables */
+	struct vmmu_context nested;		/* [cpu] what L2 runs on where L1 gives it EPT or NPT */
 	struct vmmu_context *current_context;	/* [cpu] one of the two */
-	struct vmmu_pool pool;
-	struct vmmu_told told;
+	struct vmmu_pool pool;			/* [cpu] */
+	struct vmmu_told told;			/* [cpu] */
 	struct vmmu_list link;			/* [lock:vm->lists] in vm->vcpus */
 	uint64_t count[VMMU_C_NR];		/* [cpu] to write; others read it as it is */
 	uint8_t prefetch_wait;			/* [cpu] faults to go until neighbours are tried again */
@@ -266,10 +276,12 @@ struct vmmu_vcpu {
 };
 
 /*
- * Start and end of a VM. The host has set fmt, params, huge_level_max, dirty_by_pml before.
- * vmmu_vm_destroy(): every vCPU is destroyed; frees all tables and waits for their callbacks. Context: may sleep.
+ * Start of a VM. The host has zeroed *@vm and then set fmt, params (by vmmu_params_default() first), huge_level_max
+ * (VMMU_LEVEL_4K to VMMU_LEVEL_HUGE_MAX), dirty_by_pml, and, where they are not to be 0, nx_huge_pages and shadow_quota
+ * (0 here: no bound). Cannot fail. Context: nobody else knows @vm yet.
  */
 void vmmu_vm_init(struct vmmu_vm *vm);
+/* Its end: every vCPU is destroyed. Frees all tables and waits for their callbacks. Context: may sleep. */
 void vmmu_vm_destroy(struct vmmu_vm *vm);
 /* Start and end of a vCPU. Context: may sleep. vmmu_vcpu_destroy() drops its roots. */
 void vmmu_vcpu_init(struct vmmu_vcpu *v, struct vmmu_vm *vm);
