@@ -157,7 +157,7 @@ bool vmmu_kvm_is_tracked(struct kvm *kvm, gfn_t gfn);
 /* trace.c */
 void vmmu_kvm_count_page(const struct vmmu_page *page, enum vmmu_page_event event);
 void vmmu_kvm_trace_page(const struct vmmu_page *page, int event);
-void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int event, u64 *sptep, u64 spte, int result);
+void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int event, u64 *sptep, u64 spte, int detail);
 void vmmu_kvm_trace_spte(int space, gfn_t gfn, int level, u64 old, u64 new);
 void vmmu_kvm_trace_split(gfn_t gfn, u64 spte, int level, int status);
 void vmmu_kvm_trace_walk(int event, u64 a, u64 b, u64 c);

@@ -73,7 +73,7 @@ void vmmu_kvm_trace_page(const struct vmmu_page *page, int event)
 	}
 }
 
-void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int event, u64 *sptep, u64 spte, int result)
+void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int event, u64 *sptep, u64 spte, int detail)
 {
 	struct kvm_page_fault fault = {
 		.addr = f->addr,
@@ -88,11 +88,11 @@ void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int
 		trace_kvm_mmu_spte_requested(&fault);
 		break;
 	case VMMU_FAULT_EV_INSTALLED:
-		trace_kvm_mmu_set_spte(result, f->gfn, sptep);
+		trace_kvm_mmu_set_spte(detail, f->gfn, sptep);
 		break;
 	case VMMU_FAULT_EV_FAST:
 		trace_fast_page_fault(vcpu, &fault, sptep, spte,
-				      result == VMMU_FAULT_FIXED ? RET_PF_FIXED : RET_PF_SPURIOUS);
+				      detail == VMMU_FAULT_FIXED ? RET_PF_FIXED : RET_PF_SPURIOUS);
 		break;
 	case VMMU_FAULT_EV_MMIO_SET:
 		trace_mark_mmio_spte(sptep, f->gfn, spte);

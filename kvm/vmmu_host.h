@@ -603,12 +603,12 @@ static inline void vmmu_host_trace_walk(enum vmmu_walk_event event, uint64_t a, 
 }
 
 static inline void vmmu_host_trace_fault(struct vmmu_vcpu *v, const struct vmmu_fault *f, enum vmmu_fault_event event,
-					 uint64_t *sptep, uint64_t spte, int result)
+					 uint64_t *sptep, uint64_t spte, int detail)
 {
 	if ((event == VMMU_FAULT_EV_REQUESTED && !tracepoint_enabled(kvm_mmu_spte_requested)) ||
 	    (event == VMMU_FAULT_EV_INSTALLED && !tracepoint_enabled(kvm_mmu_set_spte)))
 		return;
-	vmmu_kvm_trace_fault(vmmu_to_vcpu(v), f, event, sptep, spte, result);
+	vmmu_kvm_trace_fault(vmmu_to_vcpu(v), f, event, sptep, spte, detail);
 }
 
 static inline void vmmu_host_bug(struct vmmu_vm *vm, const char *what)

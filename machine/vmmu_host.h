@@ -270,9 +270,9 @@ static inline void vmmu_host_trace_walk(enum vmmu_walk_event event, uint64_t a, 
 }
 
 static inline void vmmu_host_trace_fault(struct vmmu_vcpu *v, const struct vmmu_fault *f, enum vmmu_fault_event event,
-					 uint64_t *sptep, uint64_t spte, int result)
+					 uint64_t *sptep, uint64_t spte, int detail)
 {
-	(void)v, (void)sptep, (void)result;
+	(void)v, (void)sptep, (void)detail;
 	if (event != VMMU_FAULT_EV_REQUESTED)
 		MACHINE_SAY("  the core: entry %#llx for frame %#llx", (unsigned long long)spte, (unsigned long long)f->gfn);
 }

@@ -69,8 +69,8 @@ static inline bool vmmu_host_bit_lock(uintptr_t *word, int bit);
 static inline void vmmu_host_bit_unlock(uintptr_t *word, int bit);
 
 /*
- * The VM's reader-writer lock. Shared: faults, protection and splitting for the dirty log, root switches.
- * Exclusive: host invalidation, zap-all. A host that takes it before calling the core says so at the call.
+ * The VM's reader-writer lock; core/base/lock.h says what it is held for, and how. Where the host has to hold it as it calls
+ * the core, memory.h says so; all other functions take it themselves. Context: may spin; who holds it does not sleep.
  */
 static inline bool vmmu_host_lock_shared(struct vmmu_vm *vm);
 static inline void vmmu_host_unlock_shared(struct vmmu_vm *vm);
@@ -110,7 +110,10 @@ static inline void vmmu_host_kick_obsolete_roots(struct vmmu_vm *vm);
 
 /* --- Memslots ----------------------------------------------------------------------------- */
 
-/* Slots are looked up in address space @space (0 normal, 1 SMM) and stay while the caller is inside the host's slot read section. */
+/*
+ * Slots are looked up in address space @space (0 normal, 1 SMM) and stay while the caller is inside the host's slot read
+ * section. Return: NULL where none is.
+ */
 static inline struct vmmu_slot *vmmu_host_slot(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn);
 /* The slot @v sees @gfn through now, or NULL. Context: the host's slot read section. */
 static inline struct vmmu_slot *vmmu_host_vcpu_slot(struct vmmu_vcpu *v, vmmu_gfn_t gfn);
@@ -138,9 +141,15 @@ static inline int vmmu_host_prepare_shadow(struct vmmu_vm *vm);
 static inline vmmu_entry_set *vmmu_host_slot_rmap(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level);
 static inline uint16_t *vmmu_host_slot_track(struct vmmu_slot *slot, vmmu_gfn_t gfn);
 static inline int *vmmu_host_slot_disallow(struct vmmu_slot *slot, vmmu_gfn_t gfn, int level);
-/* Must writes to @gfn be carried out by the host, because somebody outside the core watches the frame? Context: vm any or rcu. */
+/*
+ * Must no write to @gfn go unseen, since a page mirrors the frame, or somebody outside the core watches it? The answer for all
+ * address spaces; @slot is that of one. Context: atomic, in the slot read section.
+ */
 static inline bool vmmu_host_write_tracked(struct vmmu_vm *vm, const struct vmmu_slot *slot, vmmu_gfn_t gfn);
-/* Report a write to @gfn. Context: atomic, vm any. @v may be NULL where no vCPU wrote. */
+/*
+ * @v can write @gfn since a moment ago: if the slot logs, its next harvest reports the frame. Context: atomic, @v's own thread,
+ * in the slot read section; with or without the VM's lock.
+ */
 static inline void vmmu_host_mark_dirty(struct vmmu_vm *vm, struct vmmu_vcpu *v, struct vmmu_slot *slot, vmmu_gfn_t gfn);
 /* Largest page size, up to @max_level, with which the host itself maps the memory behind @gfn. Context: vm any (atomic). */
 static inline int vmmu_host_mapping_level(struct vmmu_vm *vm, const struct vmmu_slot *slot, vmmu_gfn_t gfn, int max_level);
@@ -224,12 +233,15 @@ static inline bool vmmu_host_flags_ac(struct vmmu_vcpu *v);
 static inline void vmmu_host_leaf_count(struct vmmu_vm *vm, int level, int delta);
 /* A table came (@delta 1) that exists only since large pages must not be executable, or went. Context: vm->lists. */
 static inline void vmmu_host_nx_split_count(struct vmmu_vm *vm, int delta);
-/* Trace points; a host may leave them empty. Context: atomic. */
+/*
+ * Trace points; a host may leave them empty. Of a fault: @sptep and @spte are the entry, NULL and 0 with REQUESTED; @detail is
+ * its level with INSTALLED and MMIO_SET, the enum vmmu_fault_result with FAST, and 0 with REQUESTED. Context: atomic.
+ */
 static inline void vmmu_host_trace_spte(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn, int level, uint64_t old_spte, uint64_t new_spte);
 static inline void vmmu_host_trace_split(struct vmmu_vm *vm, vmmu_gfn_t gfn, uint64_t spte, int level, int status);
 static inline void vmmu_host_trace_page(struct vmmu_vm *vm, const struct vmmu_page *page, enum vmmu_page_event event);
 static inline void vmmu_host_trace_walk(enum vmmu_walk_event event, uint64_t a, uint64_t b, uint64_t c);
-static inline void vmmu_host_trace_fault(struct vmmu_vcpu *v, const struct vmmu_fault *f, enum vmmu_fault_event event, uint64_t *sptep, uint64_t spte, int result);
+static inline void vmmu_host_trace_fault(struct vmmu_vcpu *v, const struct vmmu_fault *f, enum vmmu_fault_event event, uint64_t *sptep, uint64_t spte, int detail);
 /* A broken invariant: stop this VM (a kernel) or the process (a test). Context: any. */
 static inline void vmmu_host_bug(struct vmmu_vm *vm, const char *what);
 

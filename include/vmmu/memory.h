@@ -5,6 +5,8 @@
  * "vm excl" / "vm shared": the caller holds the VM's lock that way. "takes vm": the function takes it.
  * Functions that return bool for a flush: true means that the caller flushes the whole VM before it gives up
  * the lock (or, where said, later); they never leave it half done.
+ *
+ * Context of all: inside the host's slot read section, or where slots cannot change.
  */
 #ifndef VMMU_MEMORY_H
 #define VMMU_MEMORY_H
@@ -90,19 +92,19 @@ void vmmu_split_range(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t sta
 void vmmu_split_range_atomic(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t start, vmmu_gfn_t end, int level);
 /* Drop tables of the slot where a large page can stand now: the next access brings it. Context: takes vm (shared), yields; flushes. */
 void vmmu_collapse_slot(struct vmmu_vm *vm, struct vmmu_slot *slot);
-/* Take back up to @count of the tables made since large pages must not be executable, oldest first. Context: takes vm (shared), yields, inside the slot read section; flushes. */
+/* Take back up to @count of the tables made since large pages must not be executable, oldest first. Context: takes vm (shared), yields; flushes. */
 void vmmu_nx_recover(struct vmmu_vm *vm, uint64_t count);
 
 /* --- Shadow pages ---------------------------------------------------------------------------- */
 
 /*
  * Evict shadow pages, coldest first, until none can go or no more than @most are left of those there were. Context: vm
- * shared, which is yielded, inside the slot read section. Return: how many went.
+ * shared, which is yielded. Return: how many went.
  */
 uint64_t vmmu_shrink(struct vmmu_vm *vm, uint64_t most);
 /*
  * The guest wrote @bytes, at least 1, inside one frame at @gpa by an instruction the host carried out, and they are there.
- * Context: takes vm (shared), inside the slot read section.
+ * Context: takes vm (shared).
  */
 void vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes);
 /*

@@ -17,13 +17,15 @@
 struct vmmu_vcpu;
 
 /*
- * A guest table entry that was located in host memory. Filled by vmmu_host_gpte_locate(); valid as long as
- * the host's slot read section in which it was located. The core reads @gpa and @writable only.
+ * A guest table entry that was located in host memory. Filled by vmmu_host_gpte_locate() and vmmu_host_gpte_locate_in(); valid
+ * as long as the host's slot read section in which it was located. What @host points at is the host's affair. The core only
+ * asks whether it is NULL, and for another entry of the same page adds to @host and @gpa the bytes between the two.
  */
 struct vmmu_gpte {
-	void *host;		/* where the host finds the bytes; in a kernel a user address */
+	void *host;		/* where the host finds the bytes, never NULL; in a kernel a user address */
 	vmmu_gpa_t gpa;		/* L1 guest physical address of the entry */
-	bool writable;		/* false: the memory is read-only to the guest, A and D flags stay as they are */
+	bool writable;		/* false: the memory is read-only to the guest, A and D flags stay as they are. Not looked at where
+				 * the entry was located for reading */
 };
 
 /* Which part of a translation failed. */

@@ -347,9 +347,9 @@ static inline void vmmu_host_trace_walk(enum vmmu_walk_event event, uint64_t a, 
 }
 
 static inline void vmmu_host_trace_fault(struct vmmu_vcpu *v, const struct vmmu_fault *f, enum vmmu_fault_event event,
-					 uint64_t *sptep, uint64_t spte, int result)
+					 uint64_t *sptep, uint64_t spte, int detail)
 {
-	(void)v, (void)f, (void)event, (void)sptep, (void)spte, (void)result;
+	(void)v, (void)f, (void)event, (void)sptep, (void)spte, (void)detail;
 }
 
 static inline void vmmu_host_bug(struct vmmu_vm *vm, const char *what)
