@@ -11,7 +11,9 @@ MODULE_PARM_DESC(vmmu, "always Y: this kvm.ko has vmmu in place of KVM's MMU");
 
 static uint root_cache = 16;
 module_param_named(vmmu_root_cache, root_cache, uint, 0644);
-MODULE_PARM_DESC(vmmu_root_cache, "roots a vCPU remembers beside the current one, 3 to 64; for VMs created from now on");
+MODULE_PARM_DESC(vmmu_root_cache,
+		 "roots that each of a vCPU's two contexts, L1's and L2's, remembers beside the current one, 3 to 64; "
+		 "for VMs created from now on");
 
 static uint prefetch_window = 8;
 module_param_named(vmmu_prefetch, prefetch_window, uint, 0644);
