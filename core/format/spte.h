@@ -215,7 +215,7 @@ uint64_t vmmu_spte_narrowed(const struct vmmu_spte_format *fmt, uint64_t spte, u
 uint64_t vmmu_spte_without_accessed(const struct vmmu_spte_format *fmt, uint64_t spte);
 /* Executable, at once or, where it is absent for the CPU, when it comes back. */
 uint64_t vmmu_spte_with_exec(const struct vmmu_spte_format *fmt, uint64_t spte);
-/* Undo the above for an access of our own making: R and X back (W waits for a write fault), A set. */
+/* No longer aged, since an access is being served: A set, or R and X back, while W waits for a write fault. */
 uint64_t vmmu_spte_with_accessed(const struct vmmu_spte_format *fmt, uint64_t spte);
 /* The bits of a present entry that the CPU must find 0; anything but 0 is a bug of ours. */
 uint64_t vmmu_spte_reserved(const struct vmmu_spte_format *fmt, uint64_t spte, int level);
