@@ -23,14 +23,16 @@ struct vmmu_kvm {
 	struct kvm *kvm ____cacheline_aligned_in_smp;
 	struct vmmu_shares shares;	/* of mmu_lock, for reading */
 	u64 reopen_at;			/* local_clock() from which on they may be opened again */
-	unsigned long tracked;		/* frames that are write-tracked for somebody outside; under mmu_lock for write */
+	unsigned long tracked;		/* frames that are write-tracked for somebody outside;
+					 * under mmu_lock for write */
 };
 
 struct vmmu_kvm_vcpu {
 	struct vmmu_vcpu v;
 	struct kvm_vcpu *vcpu;
 	struct vmmu_mode l2_mode;	/* how L2's own tables are read, while L1's nested ones are v.nested's */
-	struct vmmu_regs l1_regs, l2_regs, npt_regs;	/* what v.l1's mode, l2_mode and v.nested's were last made from */
+	struct vmmu_regs l1_regs, l2_regs, npt_regs;	/* what v.l1's mode, l2_mode and v.nested's were last
+							 * made from */
 	struct vmmu_ept_config ept_config;
 	struct {
 		bool gbpages, pse36, amd;
@@ -93,8 +95,8 @@ DECLARE_PER_CPU(uint8_t [VMMU_KVM_LOCK_KINDS], vmmu_kvm_locks_held);
 /* shares.c */
 DECLARE_PER_CPU_ALIGNED(struct vmmu_share, vmmu_kvm_share);
 /*
- * From now on until mmu_lock is released nobody holds it shared: what the core wants under "vm excl". Context: mmu_lock held for
- * writing, which may be by somebody who knows nothing of shares. Return: it had to wait for somebody.
+ * From now on until mmu_lock is released nobody holds it shared: what the core wants under "vm excl". Context: mmu_lock
+ * held for writing, which may be by somebody who knows nothing of shares. Return: it had to wait for somebody.
  */
 bool vmmu_kvm_close_shares(struct kvm *kvm);
 /* Open them, unless they were closed just now. Context: mmu_lock held for reading. */
@@ -157,7 +159,8 @@ bool vmmu_kvm_is_tracked(struct kvm *kvm, gfn_t gfn);
 /* trace.c */
 void vmmu_kvm_count_page(const struct vmmu_page *page, enum vmmu_page_event event);
 void vmmu_kvm_trace_page(const struct vmmu_page *page, int event);
-void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int event, u64 *sptep, u64 spte, int detail);
+void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int event, u64 *sptep, u64 spte,
+			  int detail);
 void vmmu_kvm_trace_spte(int space, gfn_t gfn, int level, u64 old, u64 new);
 void vmmu_kvm_trace_split(gfn_t gfn, u64 spte, int level, int status);
 void vmmu_kvm_trace_walk(int event, u64 a, u64 b, u64 c);

@@ -73,8 +73,8 @@ static int bad_memory(struct kvm_vcpu *vcpu, struct vmmu_fault *f)
 }
 
 /*
- * A vCPU that came back at once, over and over, would take the CPU from the very thread that it waits for: KSM's has less
- * weight than a vCPU's.
+ * A vCPU that came back at once, over and over, would take the CPU from the very thread that it waits for: KSM's has
+ * less weight than a vCPU's.
  */
 void vmmu_kvm_invalidation_wait(const struct kvm *kvm)
 {
@@ -116,7 +116,9 @@ int vmmu_kvm_fault_in(struct kvm_vcpu *vcpu, struct vmmu_fault *f)
 			return VMMU_FAULT_RETRY;
 		look_up(slot, f, NULL);
 	}
-	/* To give the guest a page of its own invalidates the one it has shared: that must not cost it another fault. */
+	/*
+	 * To give the guest a page of its own invalidates the one it has shared: that must not cost it another fault.
+	 */
 	if (!is_error_noslot_pfn(f->pfn) && vmmu_fault_look_again(vcpu_to_vmmu(vcpu), f)) {
 		kvm_release_pfn_clean(f->pfn);
 		if (!vmmu_fault_mark(vcpu_to_vmmu(vcpu), f))

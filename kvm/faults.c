@@ -10,8 +10,8 @@
 #define RESUME_GUEST 1
 
 /*
- * Largest page for @gpa over which the guest's MTRRs agree, where they count: EPT with DMA that does not snoop. They say nothing
- * of an address of L2's.
+ * Largest page for @gpa over which the guest's MTRRs agree, where they count: EPT with DMA that does not snoop. They
+ * say nothing of an address of L2's.
  */
 static u8 mtrr_level(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
@@ -117,14 +117,17 @@ static int emulate(struct kvm_vcpu *vcpu, gpa_t addr, u64 error_code, bool own_t
 	int type = EMULTYPE_PF | (own_table ? EMULTYPE_WRITE_PF_TO_SP : 0);
 
 	/*
-	 * The CPU wrote an A or D bit of a guest table that is tracked, so there is no instruction to emulate: let go of the
-	 * frame and let it try again.
+	 * The CPU wrote an A or D bit of a guest table that is tracked, so there is no instruction to emulate: let go
+	 * of the frame and let it try again.
 	 */
 	if (vcpu->arch.mmu->root_role.direct && (error_code & PFERR_NESTED_GUEST_PAGE) == PFERR_NESTED_GUEST_PAGE) {
 		kvm_mmu_unprotect_page(vcpu->kvm, gpa_to_gfn(addr));
 		return RESUME_GUEST;
 	}
-	/* An MMIO access faults again however often it is retried; L2's instruction cannot be helped by letting go of a frame of L1's. */
+	/*
+	 * An MMIO access faults again however often it is retried; L2's instruction cannot be helped by
+	 * letting go of a frame of L1's.
+	 */
 	if (!mmio_is_cached(vcpu, addr) && !is_guest_mode(vcpu))
 		type |= EMULTYPE_ALLOW_RETRY_PF;
 	return x86_emulate_instruction(vcpu, addr, type, insn, insn_len);
@@ -201,7 +204,10 @@ int kvm_handle_page_fault(struct kvm_vcpu *vcpu, u64 error_code, u64 fault_addre
 }
 EXPORT_SYMBOL_GPL(kvm_handle_page_fault);
 
-/* A page that was being read from the host's disk has come: map it ahead of the guest, if the guest still is where it was. */
+/*
+ * A page that was being read from the host's disk has come: map it ahead of the guest, if the
+ * guest still is where it was.
+ */
 void kvm_arch_async_page_ready(struct kvm_vcpu *vcpu, struct kvm_async_pf *work)
 {
 	struct kvm_mmu *mmu = vcpu->arch.mmu;

@@ -50,7 +50,10 @@ void kvm_arch_mmu_enable_log_dirty_pt_masked(struct kvm *kvm, struct kvm_memory_
 
 void kvm_arch_flush_remote_tlbs_memslot(struct kvm *kvm, const struct kvm_memory_slot *memslot)
 {
-	/* Protection and this flush are not under one hold of mmu_lock; slots_lock keeps other ioctls from coming in between. */
+	/*
+	 * Protection and this flush are not under one hold of mmu_lock; slots_lock keeps other
+	 * ioctls from coming in between.
+	 */
 	lockdep_assert_held(&kvm->slots_lock);
 	vmmu_host_flush_range(kvm_to_vmmu(kvm), vmmu_host_slot_start(memslot), vmmu_host_slot_end(memslot));
 }

@@ -28,7 +28,9 @@ static unsigned int l1tf_cache_bits(void)
 	return boot_cpu_has_bug(X86_BUG_L1TF) ? boot_cpu_data.x86_cache_bits : 0;
 }
 
-/* The description is constant for VMs; while a vendor module sets it up, what the user wants of MMIO entries is kept. */
+/*
+ * The description is constant for VMs; while a vendor module sets it up, what the user wants of MMIO entries is kept.
+ */
 static void settle_mmio(void)
 {
 	if (!vmmu_kvm_mmio_caching_wanted)

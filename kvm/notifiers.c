@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the host's memory management does to guest memory. All called with mmu_lock held for writing; who asks about A does not
- * mind faults beside it.
+ * What the host's memory management does to guest memory. All called with mmu_lock held for writing; who asks about A
+ * does not mind faults beside it.
  */
 #include <vmmu/memory.h>
 #include <vmmu/host.h>
@@ -16,8 +16,8 @@ bool kvm_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
 	flush = vmmu_unmap_range(kvm_to_vmmu(kvm), range->slot->as_id, range->start, range->end,
 				 range->may_block ? VMMU_YIELD_ALLOWED : VMMU_YIELD_NEVER);
 	/*
-	 * KVM flushes when it has been through all slots, and in the next one mmu_lock may be yielded: to somebody who finds
-	 * nothing mapped here any more, and takes that for flushed.
+	 * KVM flushes when it has been through all slots, and in the next one mmu_lock may be yielded: to somebody who
+	 * finds nothing mapped here any more, and takes that for flushed.
 	 */
 	if (flush && range->may_block)
 		kvm_flush_remote_tlbs(kvm);

@@ -21,15 +21,20 @@ MODULE_PARM_DESC(vmmu_prefetch, "pages tried around a fault: 0, 2, 4, 8 or 16; f
 
 static uint sync_patience = 8;
 module_param_named(vmmu_sync_patience, sync_patience, uint, 0644);
-MODULE_PARM_DESC(vmmu_sync_patience, "guest flushes for which a page table that is written all the time stays writable, 0 to 127; for VMs created from now on");
+MODULE_PARM_DESC(vmmu_sync_patience,
+		 "guest flushes for which a page table that is written all the time stays writable, 0 to 127; "
+		 "for VMs created from now on");
 
 static uint write_flood = 3;
 module_param_named(vmmu_write_flood, write_flood, uint, 0644);
-MODULE_PARM_DESC(vmmu_write_flood, "emulated writes after which an upper page table that is not used is none, 0 (never) to 255; for VMs created from now on");
+MODULE_PARM_DESC(vmmu_write_flood,
+		 "emulated writes after which an upper page table that is not used is none, 0 (never) to 255; "
+		 "for VMs created from now on");
 
 static uint frame_leaves = 4096;
 module_param_named(vmmu_frame_leaves, frame_leaves, uint, 0644);
-MODULE_PARM_DESC(vmmu_frame_leaves, "shadow entries that may map one page of a guest, 16 to 65535; for VMs created from now on");
+MODULE_PARM_DESC(vmmu_frame_leaves,
+		 "shadow entries that may map one page of a guest, 16 to 65535; for VMs created from now on");
 
 bool __read_mostly vmmu_kvm_flush_on_reuse;
 module_param_named(flush_on_reuse, vmmu_kvm_flush_on_reuse, bool, 0644);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * mmu_lock held for reading by a word of the CPU's own, see core/base/shares.h: faults of many vCPUs write no word that all of
- * them need. KVM's own code takes mmu_lock for writing without a thought of it; it is what our MMU does under that lock that
- * closes the shares first, where it has to be alone. The rest of what KVM changes under the lock, the range that is being
- * invalidated and its count, is read as docs/locking.md says under "Shares".
+ * mmu_lock held for reading by a word of the CPU's own, see core/base/shares.h: faults of many vCPUs write no word that
+ * all of them need. KVM's own code takes mmu_lock for writing without a thought of it; it is what our MMU does under
+ * that lock that closes the shares first, where it has to be alone. The rest of what KVM changes under the lock, the
+ * range that is being invalidated and its count, is read as docs/locking.md says under "Shares".
  */
 #include <linux/sched/clock.h>
 #include <vmmu/host.h>
@@ -11,8 +11,8 @@
 DEFINE_PER_CPU_ALIGNED(struct vmmu_share, vmmu_kvm_share);
 
 /*
- * Closed shares stay closed this many times as long as it took to close them: a host that changes its memory all the time
- * spends no more than a tenth of that time on looking at the words of its CPUs.
+ * Closed shares stay closed this many times as long as it took to close them: a host that changes its memory all the
+ * time spends no more than a tenth of that time on looking at the words of its CPUs.
  */
 #define CLOSED_TIMES 9
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the kernel gets back when it is short of memory: shadow pages, coldest first, of one VM after the other. Direct tables
- * are bounded by the memory they map, and none of them is obsolete for long.
+ * What the kernel gets back when it is short of memory: shadow pages, coldest first, of one VM after the other. Direct
+ * tables are bounded by the memory they map, and none of them is obsolete for long.
  */
 #include <linux/kvm_host.h>
 #include <linux/shrinker.h>
@@ -17,8 +17,8 @@ static unsigned long pages_to_spare(struct kvm *kvm)
 }
 
 /*
- * kvm_lock is tried for only: its holder may wait for memory itself, or for a lock whose holder does, which may be the task
- * that has come here.
+ * kvm_lock is tried for only: its holder may wait for memory itself, or for a lock whose holder does, which may be the
+ * task that has come here.
  */
 static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
 {

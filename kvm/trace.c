@@ -73,7 +73,8 @@ void vmmu_kvm_trace_page(const struct vmmu_page *page, int event)
 	}
 }
 
-void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int event, u64 *sptep, u64 spte, int detail)
+void vmmu_kvm_trace_fault(struct kvm_vcpu *vcpu, const struct vmmu_fault *f, int event, u64 *sptep, u64 spte,
+			  int detail)
 {
 	struct kvm_page_fault fault = {
 		.addr = f->addr,

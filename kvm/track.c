@@ -93,7 +93,8 @@ static void protect_in_all_spaces(struct kvm *kvm, gfn_t gfn)
 		kvm_flush_remote_tlbs(kvm);
 }
 
-void kvm_slot_page_track_add_page(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn, enum kvm_page_track_mode mode)
+void kvm_slot_page_track_add_page(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+				  enum kvm_page_track_mode mode)
 {
 	unsigned short *count;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The members of struct kvm_mmu that the rest of KVM reads. This file alone writes roots, roles and permissions; what they say
- * is decided by the core's context.
+ * The members of struct kvm_mmu that the rest of KVM reads. This file alone writes roots, roles and permissions; what
+ * they say is decided by the core's context.
  */
 #include <vmmu/context.h>
 #include <vmmu/host.h>

@@ -216,7 +216,10 @@ static inline void vmmu_host_assert_locked_excl(struct vmmu_vm *vm)
 
 static inline bool vmmu_host_should_yield(struct vmmu_vm *vm)
 {
-	/* Who holds a share is in the way of whoever has closed them. Who holds the lock itself opens them, or has closed them. */
+	/*
+	 * Who holds a share is in the way of whoever has closed them.
+	 * Who holds the lock itself opens them, or has closed them.
+	 */
 	return need_resched() || rwlock_needbreak(&vmmu_to_kvm(vm)->mmu_lock) ||
 		(vmmu_kvm_has_share(vm) && !READ_ONCE(vmmu_kvm_of(vm)->shares.open));
 }
@@ -366,7 +369,8 @@ static inline void vmmu_host_mark_dirty(struct vmmu_vm *vm, struct vmmu_vcpu *v,
 	mark_page_dirty_in_slot(vmmu_to_kvm(vm), slot, gfn);
 }
 
-static inline int vmmu_host_mapping_level(struct vmmu_vm *vm, const struct vmmu_slot *slot, vmmu_gfn_t gfn, int max_level)
+static inline int vmmu_host_mapping_level(struct vmmu_vm *vm, const struct vmmu_slot *slot, vmmu_gfn_t gfn,
+					  int max_level)
 {
 	return vmmu_kvm_mapping_level(vmmu_to_kvm(vm), slot, gfn, max_level);
 }

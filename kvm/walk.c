@@ -28,8 +28,8 @@ struct vmmu_mode *vmmu_kvm_mode(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu)
 }
 
 /*
- * What an access through @mmu found, for the injection by the rest of KVM. A fault of the outer of two stages is L1's to
- * hear; of an EPT it hears by the exit qualification, whose bits on the linear address are the CPU's own.
+ * What an access through @mmu found, for the injection by the rest of KVM. A fault of the outer of two stages is L1's
+ * to hear; of an EPT it hears by the exit qualification, whose bits on the linear address are the CPU's own.
  */
 void vmmu_kvm_exception_from(struct kvm_vcpu *vcpu, const struct kvm_mmu *mmu, const struct vmmu_guest_fault *fault,
 			     struct x86_exception *exception)

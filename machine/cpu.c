@@ -245,9 +245,12 @@ static bool is_found_by_host(struct machine_vm *m, uint64_t page)
 
 		if (!slot || page < slot->page || page - slot->page >= slot->end - slot->start)
 			continue;
-		for (int level = 1; level <= VMMU_LEVEL_HUGE_MAX && slot->rmap[0]; level++)
-			if (slot->rmap[level - 1][machine_slot_block(slot, slot->start + (page - slot->page), level)])
+		for (int level = 1; level <= VMMU_LEVEL_HUGE_MAX && slot->rmap[0]; level++) {
+			vmmu_gfn_t gfn = slot->start + (page - slot->page);
+
+			if (slot->rmap[level - 1][machine_slot_block(slot, gfn, level)])
 				return true;
+		}
 	}
 	return false;
 }
@@ -255,7 +258,8 @@ static bool is_found_by_host(struct machine_vm *m, uint64_t page)
 /* Is the MMU to flush as soon as the host relies on the tables alone? */
 static bool is_flush_deferred(const struct machine_vm *m)
 {
-	return __atomic_load_n(&m->vm.flushes_deferred, __ATOMIC_SEQ_CST) != __atomic_load_n(&m->vm.flushes_paid, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&m->vm.flushes_deferred, __ATOMIC_SEQ_CST) !=
+	       __atomic_load_n(&m->vm.flushes_paid, __ATOMIC_SEQ_CST);
 }
 
 /* A translation from tables that mirror a guest's: of which frame of the guest's is not to be seen in it. */
@@ -271,7 +275,8 @@ static void check_mirrored(struct machine_vcpu *c, const struct cpu_translation 
 			machine_bug("a CPU holds address %#llx -> frame %#llx, which has gone",
 				    (unsigned long long)(t->gfn << VMMU_PAGE_SHIFT), (unsigned long long)(t->pfn + n));
 		if (!is_found_by_host(c->m, page) && !is_flush_deferred(c->m))
-			machine_bug("a CPU holds address %#llx -> page %#llx of the host's, and no leaf is known that maps it",
+			machine_bug("a CPU holds address %#llx -> page %#llx of the host's, "
+				    "and no leaf is known that maps it",
 				    (unsigned long long)(t->gfn << VMMU_PAGE_SHIFT), (unsigned long long)page);
 		if (t->write && ((ram_flags(&c->m->ram, page) & RAM_COPY_ON_WRITE) ||
 				 !is_writable_anywhere(c->m, space, page)))

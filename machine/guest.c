@@ -14,12 +14,13 @@ void machine_oracle_on(struct machine_vm *m)
 	m->oracle = oracle_new(m);
 }
 
-void machine_store(struct machine_vm *m, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes, bool told)
+void machine_store(struct machine_vm *m, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes,
+		   bool told)
 {
 	char *at = (char *)machine_ram_content(&m->ram, page) + offset;
 
-	MACHINE_SAY("  %u bytes at %#llx of page %#llx become %#llx%s", bytes, (unsigned long long)offset, (unsigned long long)page,
-		    (unsigned long long)value, told ? "" : ", and nobody is told yet");
+	MACHINE_SAY("  %u bytes at %#llx of page %#llx become %#llx%s", bytes, (unsigned long long)offset,
+		    (unsigned long long)page, (unsigned long long)value, told ? "" : ", and nobody is told yet");
 	if (m->oracle)
 		oracle_store(m->oracle, page, offset, value, bytes, told);
 	else
@@ -389,7 +390,8 @@ void machine_guest_before_load(struct machine_vcpu *c)
 		read_nested_pdptes(c, c->v.nested.pgd);
 }
 
-void machine_guest_enter(struct machine_vcpu *c, const struct machine_nested *n, const struct machine_regs *l1, bool flush)
+void machine_guest_enter(struct machine_vcpu *c, const struct machine_nested *n, const struct machine_regs *l1,
+			 bool flush)
 {
 	c->g.nested = *n;
 	c->g.regs = *l1;
@@ -454,9 +456,11 @@ void machine_guest_check(struct machine_vcpu *c, uint64_t addr, uint64_t pf, uin
 		return;
 	if (!oracle_allows(c->m->oracle, &c->g.tables, addr, &a, page, since(s, addr)) && is_judged(c)) {
 		oracle_explain(c->m->oracle, &c->g.tables, addr, since(s, addr));
-		machine_bug("a CPU reaches page %#llx of the host's at %#llx, access %#llx%s%s%s, which the guest's %s tables do not give",
-			    (unsigned long long)page, (unsigned long long)addr, (unsigned long long)pf, c->g.tables.wp ? " WP" : "",
-			    c->g.tables.smap ? c->ac ? " SMAP and AC" : " SMAP" : "", c->g.tables.smep ? " SMEP" : "",
+		machine_bug("a CPU reaches page %#llx of the host's at %#llx, access %#llx%s%s%s, "
+			    "which the guest's %s tables do not give",
+			    (unsigned long long)page, (unsigned long long)addr, (unsigned long long)pf,
+			    c->g.tables.wp ? " WP" : "", c->g.tables.smap ? c->ac ? " SMAP and AC" : " SMAP" : "",
+			    c->g.tables.smep ? " SMEP" : "",
 			    vmmu_format_name((enum vmmu_format)context(c)->mode.format));
 	}
 	if (!oracle_flags_are_set(c->m->oracle, &c->g.tables, addr, &a, since(s, addr)) && is_judged(c)) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * A guest that has tables of its own which the core mirrors: those of L1, where the CPU has no nested paging
- * (machine_config.shadow), or L1's nested ones for L2. What the guest does to its registers, and what the host makes of it:
- * which root a context needs, what it syncs, what it flushes.
+ * (machine_config.shadow), or L1's nested ones for L2. What the guest does to its registers, and what the host makes of
+ * it: which root a context needs, what it syncs, what it flushes.
  *
- * A *space* is what the architecture would know by a tag: translations of one set of tables, in one mode, on one vCPU. It
- * remembers the flush that came last.
+ * A *space* is what the architecture would know by a tag: translations of one set of tables, in one mode, on one vCPU.
+ * It remembers the flush that came last.
  */
 #ifndef MACHINE_GUEST_H
 #define MACHINE_GUEST_H
@@ -108,13 +108,16 @@ void machine_guest_check(struct machine_vcpu *c, uint64_t addr, uint64_t pf, uin
 bool machine_guest_may_find(struct machine_vcpu *c, uint64_t addr, uint64_t gfn);
 /* Have the tables said one thing only about @addr since the last flush? */
 bool machine_guest_is_settled(struct machine_vcpu *c, uint64_t addr);
-/* Where the host's emulator finds @addr: an L1 physical address, or VMMU_GPA_INVALID with c->g.injected. Context: slots. */
+/*
+ * Where the host's emulator finds @addr: an L1 physical address, or VMMU_GPA_INVALID with c->g.injected.
+ * Context: slots.
+ */
 vmmu_gpa_t machine_guest_translate(struct machine_vcpu *c, uint64_t addr, uint64_t pf);
 
 /*
- * The host writes guest memory for a guest's instruction, and tells the core. The instruction ends when the core has heard:
- * a flush before that does not cover the write. @bytes 0: nothing in particular. Context: slots. Return: false, and nothing
- * is written, while somebody else changes memory.
+ * The host writes guest memory for a guest's instruction, and tells the core. The instruction ends when the core has
+ * heard: a flush before that does not cover the write. @bytes 0: nothing in particular. Context: slots. Return: false,
+ * and nothing is written, while somebody else changes memory.
  */
 bool machine_write_for_guest(struct machine_vm *m, const struct vmmu_slot *slot, vmmu_gpa_t gpa, uint64_t value,
 			     unsigned int bytes);
@@ -126,7 +129,8 @@ void machine_guest_describe(const struct machine_vcpu *c, const struct machine_r
 /* L2 sets its registers: how its own tables are read. Return: false if a CPU would refuse them. */
 bool machine_guest_l2_regs(struct machine_vcpu *c, const struct machine_regs *regs);
 /* Where the host's emulator finds L2's linear address @addr. Context: slots. */
-vmmu_gpa_t machine_guest_l2_translate(struct machine_vcpu *c, uint64_t addr, uint64_t pf, struct vmmu_guest_fault *fault);
+vmmu_gpa_t machine_guest_l2_translate(struct machine_vcpu *c, uint64_t addr, uint64_t pf,
+				      struct vmmu_guest_fault *fault);
 /* Where L1's nested tables have L2's physical address: services of the contract. */
 vmmu_gpa_t machine_translate_nested(struct machine_vcpu *c, vmmu_gpa_t gpa, uint64_t pf, struct vmmu_guest_fault *why);
 int machine_log_nested_write(struct machine_vcpu *c, vmmu_gpa_t gpa);

@@ -22,7 +22,8 @@ void machine_guest_entry_changes(struct machine_vcpu *c, uint64_t old, uint64_t 
 	bool ept = c->g.in_l2 && c->g.nested.ept;
 
 	if (ept && c->g.nested.logs && c->g.nested.ad && (value & ~old & 1 << 9) && !c->g.log_is_ahead)
-		machine_bug("D is set in L1's EPT entry %#llx, and L1's log does not have the page", (unsigned long long)old);
+		machine_bug("D is set in L1's EPT entry %#llx, and L1's log does not have the page",
+			    (unsigned long long)old);
 	if (value & ~old & 1 << 9)
 		c->g.log_is_ahead = false;
 }
@@ -38,7 +39,8 @@ vmmu_gpa_t machine_translate_nested(struct machine_vcpu *c, vmmu_gpa_t gpa, uint
 	return vmmu_translate(&c->v, &x->mode, x->pgd, NULL, gpa, &how, why);
 }
 
-vmmu_gpa_t machine_guest_l2_translate(struct machine_vcpu *c, uint64_t addr, uint64_t pf, struct vmmu_guest_fault *fault)
+vmmu_gpa_t machine_guest_l2_translate(struct machine_vcpu *c, uint64_t addr, uint64_t pf,
+				      struct vmmu_guest_fault *fault)
 {
 	const struct vmmu_access how = { .pf = pf, .ac = c->ac };
 
@@ -55,7 +57,8 @@ static bool load_pdptes(struct machine_vcpu *c, struct machine_regs *r)
 	for (unsigned int i = 0; i < 4 && good; i++) {
 		struct vmmu_guest_fault why;
 		struct vmmu_gpte at;
-		vmmu_gpa_t gpa = machine_translate_nested(c, (r->cr3 & 0xffffffe0) + 8 * i, VMMU_PF_U | VMMU_PF_FINAL, &why);
+		vmmu_gpa_t gpa = machine_translate_nested(c, (r->cr3 & 0xffffffe0) + 8 * i, VMMU_PF_U | VMMU_PF_FINAL,
+							  &why);
 
 		good = gpa != VMMU_GPA_INVALID && !machine_gpte_locate(c->m, c->space, gpa, &at);
 		if (good)

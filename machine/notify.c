@@ -127,11 +127,13 @@ static void change_locked(struct machine_vm *m, uint64_t start, uint64_t end, en
 {
 	static const char *const what[] = {
 		[MACHINE_MOVE] = "moves", [MACHINE_SWAP_OUT] = "swaps out", [MACHINE_PROTECT] = "copies on write",
-		[MACHINE_MAKE_2M] = "makes large", [MACHINE_MAKE_1G] = "makes very large", [MACHINE_SPLIT] = "makes small",
+		[MACHINE_MAKE_2M] = "makes large", [MACHINE_MAKE_1G] = "makes very large",
+		[MACHINE_SPLIT] = "makes small",
 	};
 	uint64_t wide_start = start, wide_end = end;
 
-	MACHINE_SAY("the host: %s pages %#llx to %#llx", what[change], (unsigned long long)start, (unsigned long long)end);
+	MACHINE_SAY("the host: %s pages %#llx to %#llx", what[change], (unsigned long long)start,
+		    (unsigned long long)end);
 	widen(&m->ram, &wide_start, &wide_end, change);
 	invalidate_begin(m, wide_start, wide_end, yield);
 	if (machine_hook)

@@ -107,7 +107,9 @@ static void word_add(struct oracle *o, struct word *w, uint64_t value, unsigned 
 		if (!w->value)
 			abort();
 	}
-	w->value[w->count++] = (struct value){ .time = oracle_tick(o), .value = value, .told = (uint8_t)told, .by_mmu = by_mmu };
+	w->value[w->count++] = (struct value){
+		.time = oracle_tick(o), .value = value, .told = (uint8_t)told, .by_mmu = by_mmu,
+	};
 	if (w->count > o->count.most_values)
 		o->count.most_values = w->count;
 }
@@ -179,7 +181,9 @@ void oracle_told(struct oracle *o, uint64_t page, unsigned int offset, unsigned 
 		for (unsigned int half = 0; half < 2; half++)
 			if (offset < 8 * i + 4 * half + 4 && offset + bytes > 8 * i + 4 * half)
 				halves |= 1u << half;
-		/* The same value again, from now on: whoever flushed before this moment may still have the one before. */
+		/*
+		 * The same value again, from now on: whoever flushed before this moment may still have the one before.
+		 */
 		word_add(o, w, last->value, halves, false);
 	}
 }
@@ -271,8 +275,8 @@ static bool entry_now(struct oracle *o, const struct oracle_tables *t, int level
 }
 
 /* The frame that the tables give, through the outer ones. */
-static struct oracle_now finish(struct oracle *o, const struct oracle_tables *t, uint64_t gfn, const struct oracle_access *a,
-				const struct rights *r)
+static struct oracle_now finish(struct oracle *o, const struct oracle_tables *t, uint64_t gfn,
+				const struct oracle_access *a, const struct rights *r)
 {
 	uint64_t at = gfn << 12;
 	struct oracle_now now;
@@ -288,8 +292,8 @@ static struct oracle_now finish(struct oracle *o, const struct oracle_tables *t,
  * Reading the entries was no write to the outer tables: setting their flags is. All of them can be read, down to level
  * @last. *@now becomes what the outer tables say if they refuse.
  */
-static void flags_are_refused(struct oracle *o, const struct oracle_tables *t, uint64_t addr, const struct oracle_access *a,
-			      int last, struct oracle_now *now)
+static void flags_are_refused(struct oracle *o, const struct oracle_tables *t, uint64_t addr,
+			      const struct oracle_access *a, int last, struct oracle_now *now)
 {
 	/* The CPU reads the entry and writes it back in one access. */
 	const struct oracle_access write = { .write = true, .also_read = true, .user = true };
@@ -473,7 +477,8 @@ static bool is_settled(struct oracle *o, const struct oracle_tables *t, uint64_t
 		if (!w->value[n].by_mmu || without_flags(t, part_of(t, at, w->value[n].value)) !=
 						   without_flags(t, part_of(t, at, w->value[first].value)))
 			return false;
-	return (w->value[first].told & halves_of(t, at)) == halves_of(t, at) && !(w->lost && !first && w->value[0].time > since);
+	return (w->value[first].told & halves_of(t, at)) == halves_of(t, at) &&
+	       !(w->lost && !first && w->value[0].time > since);
 }
 
 bool oracle_flags_are_set(struct oracle *o, const struct oracle_tables *t, uint64_t addr,
@@ -534,7 +539,8 @@ static void explain_word(const struct oracle *o, uint64_t page, uint64_t at)
 
 	for (unsigned int n = 0; w && n < w->count; n++)
 		fprintf(stderr, "    since %llu%s %#llx\n", (unsigned long long)w->value[n].time,
-			w->value[n].by_mmu ? " (flags)" : w->value[n].told == BOTH_HALVES ? "" : " (untold)", (unsigned long long)w->value[n].value);
+			w->value[n].by_mmu ? " (flags)" : w->value[n].told == BOTH_HALVES ? "" : " (untold)",
+			(unsigned long long)w->value[n].value);
 }
 
 void oracle_explain(struct oracle *o, const struct oracle_tables *t, uint64_t addr, uint64_t since)
@@ -549,7 +555,8 @@ void oracle_explain(struct oracle *o, const struct oracle_tables *t, uint64_t ad
 
 		if (!entry_now(o, t, level, table, addr, &e, NULL))
 			return;
-		fprintf(stderr, "  level %d, entry at %#llx: %#llx\n", level, (unsigned long long)at, (unsigned long long)e);
+		fprintf(stderr, "  level %d, entry at %#llx: %#llx\n", level, (unsigned long long)at,
+			(unsigned long long)e);
 		if (page_behind(o, t->space, at >> 12, &page))
 			explain_word(o, page, at);
 		if (!is_present(t, e) || is_leaf(t, level, e))

@@ -7,8 +7,8 @@
  * have kept the upper entries of a walk from another time than the lower ones. So the oracle remembers every value that
  * a word of guest memory has had. A walk through the past tries them all.
  *
- * A write that nobody tells the MMU of (a device's) is not noticed where the tables are mirrored: the value before stays
- * allowed until the word is written again with a word about it.
+ * A write that nobody tells the MMU of (a device's) is not noticed where the tables are mirrored: the value before
+ * stays allowed until the word is written again with a word about it.
  */
 #ifndef MACHINE_ORACLE_H
 #define MACHINE_ORACLE_H
@@ -39,8 +39,8 @@ struct oracle_tables {
 	int ept_largest;
 	int width;			/* of a physical address */
 	/*
-	 * L2's own tables: they and what they map lie in what these translate. Who reads an entry of theirs writes it there, too, if
-	 * @outer_writes. Now only: what a CPU may remember of such a walk is judged access by access.
+	 * L2's own tables: they and what they map lie in what these translate. Who reads an entry of theirs writes it
+	 * there, too, if @outer_writes. Now only: what a CPU may remember of such a walk is judged access by access.
 	 */
 	const struct oracle_tables *outer;
 	bool outer_writes;
@@ -77,8 +77,8 @@ void oracle_forget_before(struct oracle *o, uint64_t time);
 /* Write @bytes (1..8, inside a page) of @value to a page of the host's. @told: by a CPU, or the MMU hears of it. */
 void oracle_store(struct oracle *o, uint64_t page, unsigned int offset, uint64_t value, unsigned int bytes, bool told);
 /*
- * The MMU has heard of a store that was not told when it was made, in a report that began at @began: its instruction is done
- * now. What has been written since is another's to tell.
+ * The MMU has heard of a store that was not told when it was made, in a report that began at @began: its instruction is
+ * done now. What has been written since is another's to tell.
  */
 void oracle_told(struct oracle *o, uint64_t page, unsigned int offset, unsigned int bytes, uint64_t began);
 /* A walk set flags in the entry at @offset. */
@@ -95,8 +95,8 @@ bool oracle_allows(struct oracle *o, const struct oracle_tables *t, uint64_t add
 /* May it find guest frame @gfn at @addr, for whatever access? */
 bool oracle_allows_gfn(struct oracle *o, const struct oracle_tables *t, uint64_t addr, uint64_t gfn, uint64_t since);
 /*
- * The CPU made the access. If the tables have said one thing only since @since, their A flags are set by now, and D after
- * a write. Return: false if they are not.
+ * The CPU made the access. If the tables have said one thing only since @since, their A flags are set by now, and D
+ * after a write. Return: false if they are not.
  */
 bool oracle_flags_are_set(struct oracle *o, const struct oracle_tables *t, uint64_t addr,
 			  const struct oracle_access *access, uint64_t since);

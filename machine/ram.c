@@ -138,7 +138,8 @@ void machine_ram_told(struct machine_ram *ram, uint64_t page)
 /* Have eight pages at once neither been written nor told of? Most of a large range has not. */
 static bool is_quiet(const struct machine_ram *ram, uint64_t page)
 {
-	const uint64_t *unreported = (const uint64_t *)&ram->unreported[page], *told = (const uint64_t *)&ram->told_page[page];
+	const uint64_t *unreported = (const uint64_t *)&ram->unreported[page];
+	const uint64_t *told = (const uint64_t *)&ram->told_page[page];
 
 	return !__atomic_load_n(unreported, __ATOMIC_RELAXED) && !__atomic_load_n(told, __ATOMIC_RELAXED);
 }
@@ -187,12 +188,14 @@ void *machine_ram_content(struct machine_ram *ram, uint64_t page)
 	if (!fresh)
 		abort();
 	fresh->page = page;
-	if (!__atomic_compare_exchange_n(&ram->content[page], &content, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+	if (!__atomic_compare_exchange_n(&ram->content[page], &content, fresh, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE)) {
 		free(fresh);
 		return content;
 	}
 	fresh->next = __atomic_load_n(&ram->contents, __ATOMIC_RELAXED);
-	while (!__atomic_compare_exchange_n(&ram->contents, &fresh->next, fresh, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	while (!__atomic_compare_exchange_n(&ram->contents, &fresh->next, fresh, true, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED))
 		;
 	return fresh;
 }

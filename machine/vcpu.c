@@ -286,14 +286,19 @@ static const char *access_name(uint64_t pf)
 enum machine_access_result machine_access(struct machine_vcpu *c, vmmu_gpa_t addr, uint64_t pf, unsigned int rounds)
 {
 	static const char *const came_to[] = {
-		[MACHINE_ACCESS_DONE] = "done", [MACHINE_ACCESS_EMULATED] = "emulated", [MACHINE_ACCESS_MMIO] = "no memory there",
-		[MACHINE_ACCESS_NO_MEMORY] = "the host has no memory", [MACHINE_ACCESS_GAVE_UP] = "no end",
-		[MACHINE_ACCESS_INJECTED] = "a fault of the guest's", [MACHINE_ACCESS_NO_ROOT] = "its tables are no memory",
+		[MACHINE_ACCESS_DONE] = "done",
+		[MACHINE_ACCESS_EMULATED] = "emulated",
+		[MACHINE_ACCESS_MMIO] = "no memory there",
+		[MACHINE_ACCESS_NO_MEMORY] = "the host has no memory",
+		[MACHINE_ACCESS_GAVE_UP] = "no end",
+		[MACHINE_ACCESS_INJECTED] = "a fault of the guest's",
+		[MACHINE_ACCESS_NO_ROOT] = "its tables are no memory",
 	};
 	enum machine_access_result result;
 
-	MACHINE_SAY("vCPU %u: %s%s of %#llx", machine_vcpu_number(c), c->linear ? pf & VMMU_PF_U ? "user's " : "supervisor's " : "",
-		    access_name(pf), (unsigned long long)addr);
+	MACHINE_SAY("vCPU %u: %s%s of %#llx", machine_vcpu_number(c),
+		    c->linear ? pf & VMMU_PF_U ? "user's " : "supervisor's " : "", access_name(pf),
+		    (unsigned long long)addr);
 	result = access_in(c, addr, pf, rounds);
 	MACHINE_SAY("  -> %s", came_to[result]);
 	return result;

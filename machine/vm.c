@@ -141,7 +141,8 @@ const char *machine_config_name(const struct machine_config *config)
 {
 	static char name[128];
 
-	snprintf(name, sizeof(name), "%s%s%s%s%s, %u bits, %d levels, up to level %d", config->ept ? "EPT" : config->shadow ? "shadow" : "legacy",
+	snprintf(name, sizeof(name), "%s%s%s%s%s, %u bits, %d levels, up to level %d",
+		 config->ept ? "EPT" : config->shadow ? "shadow" : "legacy",
 		 config->ept && !config->ad ? " without A/D" : "", config->exec_only ? ", execute-only" : "",
 		 config->pml ? ", PML" : "", config->encrypted ? ", encrypted" : "", config->phys_bits, config->level,
 		 config->huge_level_max);

@@ -141,8 +141,8 @@ void machine_unlock_shared(struct machine_vm *m);
 void machine_lock_excl(struct machine_vm *m);
 void machine_unlock_excl(struct machine_vm *m);
 /*
- * The same in two parts, as a host takes it whose own code knows nothing of shares (core/base/shares.h): after the first some may
- * still hold it shared. Given back by machine_unlock_excl().
+ * The same in two parts, as a host takes it whose own code knows nothing of shares (core/base/shares.h): after the
+ * first some may still hold it shared. Given back by machine_unlock_excl().
  */
 void machine_lock_write(struct machine_vm *m);
 void machine_close_shares(struct machine_vm *m);
@@ -254,7 +254,10 @@ int machine_pfns_atomic(struct machine_vm *m, struct vmmu_slot *slot, vmmu_gfn_t
 void machine_fault_release(struct machine_vm *m, struct vmmu_fault *f);
 /* Memory that is swapped out comes in. Context: ram_lock is not held. */
 void machine_bring_in(struct machine_vm *m, uint64_t page);
-/* The host is about to write @page itself: what is to be copied first is. Return: false if somebody else changes memory. */
+/*
+ * The host is about to write @page itself: what is to be copied first is.
+ * Return: false if somebody else changes memory.
+ */
 bool machine_ready_to_write(struct machine_vm *m, uint64_t page);
 
 /* --- cpu.c -------------------------------------------------------------------------------------- */

@@ -274,7 +274,8 @@ static inline void vmmu_host_trace_fault(struct vmmu_vcpu *v, const struct vmmu_
 {
 	(void)v, (void)sptep, (void)detail;
 	if (event != VMMU_FAULT_EV_REQUESTED)
-		MACHINE_SAY("  the core: entry %#llx for frame %#llx", (unsigned long long)spte, (unsigned long long)f->gfn);
+		MACHINE_SAY("  the core: entry %#llx for frame %#llx", (unsigned long long)spte,
+			    (unsigned long long)f->gfn);
 }
 
 static inline void vmmu_host_bug(struct vmmu_vm *vm, const char *what)

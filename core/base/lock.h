@@ -60,8 +60,9 @@ STATIC_CHECK(LOCK_KINDS == VMMU_LOCK_KINDS);
 #define LOCK_BIT_SET	1	/* of a set's: parents and rmap */
 
 /*
- * A lock of this kind has been taken: was it in order? Of the VM's own only that nothing is held, since its holders sleep, and
- * some of them are the host's. Set in set of parents counts as in order whatever the levels: those below are not known here.
+ * A lock of this kind has been taken: was it in order? Of the VM's own only that nothing is held, since its holders
+ * sleep, and some of them are the host's. Set in set of parents counts as in order whatever the levels: those below are
+ * not known here.
  */
 static inline void lock_taken(struct vmmu_vm *vm, enum lock_kind kind, enum vmmu_counter counter, bool waited)
 {
@@ -143,7 +144,8 @@ static inline void bucket_unlock(uintptr_t *bucket)
 
 static inline void parents_lock(struct vmmu_page *page)
 {
-	lock_taken(page->vm, LOCK_PARENTS, VMMU_C_LOCK_WAIT_PARENTS, vmmu_host_bit_lock(&page->s.parents, LOCK_BIT_SET));
+	lock_taken(page->vm, LOCK_PARENTS, VMMU_C_LOCK_WAIT_PARENTS,
+		   vmmu_host_bit_lock(&page->s.parents, LOCK_BIT_SET));
 }
 
 static inline void parents_unlock(struct vmmu_page *page)

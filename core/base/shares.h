@@ -3,10 +3,10 @@
  * How a host's reader-writer lock of a VM can be held shared without a word that all holders write: see
  * docs/locking.md, "Shares".
  *
- * Each CPU has a word of its own. While the shares of a VM are open, whoever wants the lock shared says so in its CPU's word
- * and is done. Somebody who wants the VM to itself takes the lock exclusively, closes the shares and waits until no word
- * names them. From then on everybody uses the lock; who holds it shared may open the shares again. Closing costs a look at
- * each CPU's word, so a host lets some time pass before it opens them.
+ * Each CPU has a word of its own. While the shares of a VM are open, whoever wants the lock shared says so in its CPU's
+ * word and is done. Somebody who wants the VM to itself takes the lock exclusively, closes the shares and waits until
+ * no word names them. From then on everybody uses the lock; who holds it shared may open the shares again. Closing
+ * costs a look at each CPU's word, so a host lets some time pass before it opens them.
  *
  * A host need not use them. Who does stays on its CPU, in the sense of its word, while it holds a share.
  */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The one place where an entry of a live direct table loses anything, and where all that follows is done: leaf counts, A
- * and D handed to the frame's owner, tables below taken apart, the flush that is owed. (Elsewhere, in direct_fast.c, an
- * entry only gets back what it had.)
+ * The one place where an entry of a live direct table loses anything, and where all that follows is done: leaf counts,
+ * A and D handed to the frame's owner, tables below taken apart, the flush that is owed. (Elsewhere, in direct_fast.c,
+ * an entry only gets back what it had.)
  *
- * An entry changes by compare-and-exchange, since other threads and the CPU's A and D bits change it at the same time; who
- * has frozen an entry, or is about to freeze it for good, may swap it. The value that was replaced is what is accounted.
+ * An entry changes by compare-and-exchange, since other threads and the CPU's A and D bits change it at the same time;
+ * who has frozen an entry, or is about to freeze it for good, may swap it. The value that was replaced is what is
+ * accounted.
  */
 #ifndef VMMU_ENGINE_CHANGE_H
 #define VMMU_ENGINE_CHANGE_H

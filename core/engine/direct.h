@@ -21,7 +21,8 @@ enum vmmu_fault_result vmmu_direct_map(struct vmmu_vcpu *v, struct vmmu_page *ro
 void vmmu_direct_prefetch(struct vmmu_vcpu *v, struct vmmu_page *root, const struct vmmu_fault *f);
 /*
  * Fix @f without any lock where an entry only has to get back what aging or the dirty log took from it.
- * @f->slot is looked up. Context: may be called with nothing held. Return: FIXED, SPURIOUS, or RETRY: take the slow way.
+ * @f->slot is looked up. Context: may be called with nothing held. Return: FIXED, SPURIOUS, or RETRY: take the slow
+ * way.
  */
 enum vmmu_fault_result vmmu_direct_fix_fast(struct vmmu_vcpu *v, struct vmmu_page *root, struct vmmu_fault *f);
 /*
@@ -34,8 +35,10 @@ struct vmmu_op {
 	struct vmmu_vm *vm;
 	struct vmmu_page *root;
 	vmmu_gfn_t start, end;
-	void (*yield)(struct vmmu_vm *vm);	/* vmmu_host_yield_shared or _excl, as the lock is held; NULL: never yield */
-	bool flush_later;			/* the caller flushes once all is done: a yield need not pay for lost rights */
+	void (*yield)(struct vmmu_vm *vm);	/* vmmu_host_yield_shared or _excl, as the lock is held;
+						 * NULL: never yield */
+	bool flush_later;			/* the caller flushes once all is done:
+						 * a yield need not pay for lost rights */
 	struct vmmu_flush debt;			/* what the walk owes; paid before a yield */
 	bool changed;				/* an entry was changed, ever */
 };
@@ -75,8 +78,8 @@ bool vmmu_direct_split(struct vmmu_op *op, int level, struct vmmu_page **spare);
 void vmmu_direct_collapse(struct vmmu_op *op, const struct vmmu_slot *slot);
 
 /*
- * @gfn of @slot loses W for good in every direct tree of the slot's address space. Context: vm any, atomic, no lock of ours
- * below a page's. Adds to @debt.
+ * @gfn of @slot loses W for good in every direct tree of the slot's address space. Context: vm any, atomic, no lock of
+ * ours below a page's. Adds to @debt.
  */
 void vmmu_direct_wrprot_frame(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, struct vmmu_flush *debt);
 

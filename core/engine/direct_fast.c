@@ -79,7 +79,9 @@ enum vmmu_fault_result vmmu_direct_fix_fast(struct vmmu_vcpu *v, struct vmmu_pag
 			break;
 		if (pte_try_cas(entry, &spte, value)) {
 			vmmu_host_trace_spte(vm, root->role.space, vmmu_gfn_round(f->gfn, level), level, spte, value);
-			/* After W is set: a harvest in between takes W again, and the frame is reported once too often. */
+			/*
+			 * After W is set: a harvest in between takes W again, and the frame is reported once too often.
+			 */
 			if (value & ~spte & SPTE_W)
 				vmmu_host_mark_dirty(vm, v, f->slot, f->gfn);
 			count_vcpu(v, VMMU_C_FAULTS_FAST);

@@ -216,8 +216,8 @@ bool vmmu_direct_young(struct vmmu_op *op, bool age)
 		return any_young(op);
 	op_for_each(op, VMMU_LEVEL_4K, aged, 0);
 	/*
-	 * A stale translation hides accesses from the next round, no more: the caller decides whether to flush. That aging without
-	 * A bits takes W, too, is safe: mmu_writable counts as writable for every later flush.
+	 * A stale translation hides accesses from the next round, no more: the caller decides whether to flush. That
+	 * aging without A bits takes W, too, is safe: mmu_writable counts as writable for every later flush.
 	 */
 	op->debt = flush_none(op->vm);
 	return op->changed;
@@ -239,7 +239,8 @@ void vmmu_direct_set_frame(struct vmmu_op *op, vmmu_pfn_t pfn)
 		if (it.level != VMMU_LEVEL_4K || it.old)
 			continue;
 		vmmu_flush_pay(&op->debt);
-		spte &= ~(op->vm->fmt->address | op->vm->fmt->host_writable | op->vm->fmt->dirty | op->vm->fmt->accessed);
+		spte &= ~(op->vm->fmt->address | op->vm->fmt->host_writable |
+			  op->vm->fmt->dirty | op->vm->fmt->accessed);
 		spte = spte_without_write_for_good(op->vm->fmt, spte) | pfn << VMMU_PAGE_SHIFT;
 		op_change(op, &it, spte);
 	}

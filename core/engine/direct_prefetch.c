@@ -40,7 +40,8 @@ static int prefetch_run(struct vmmu_vcpu *v, struct vmmu_page *root, const struc
 		if (guard)
 			rmap_lock(v->vm, guard);
 		/* As in direct_fault.c: a slot without reverse maps has been replaced. */
-		if (guarded == !!guard && vmmu_change_try(&at, &old, vmmu_leaf_for(v, root, &neighbour, VMMU_LEVEL_4K), &debt))
+		if (guarded == !!guard &&
+		    vmmu_change_try(&at, &old, vmmu_leaf_for(v, root, &neighbour, VMMU_LEVEL_4K), &debt))
 			count_vcpu(v, VMMU_C_PREFETCHED);
 		if (guard)
 			rmap_unlock(guard);
@@ -91,6 +92,7 @@ void vmmu_direct_prefetch(struct vmmu_vcpu *v, struct vmmu_page *root, const str
 	if (it.valid)
 		got = prefetch_window(v, root, f, it.table[VMMU_LEVEL_4K]);
 	vmmu_host_rcu_read_unlock();
-	v->prefetch_backoff = got ? 0 : (uint8_t)(v->prefetch_backoff < BACKOFF_MAX ? 2 * v->prefetch_backoff + 1 : BACKOFF_MAX);
+	v->prefetch_backoff = got ? 0 :
+		(uint8_t)(v->prefetch_backoff < BACKOFF_MAX ? 2 * v->prefetch_backoff + 1 : BACKOFF_MAX);
 	v->prefetch_wait = v->prefetch_backoff;
 }

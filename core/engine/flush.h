@@ -6,10 +6,10 @@
  * handed up to a caller who pays, before anything relies on the right being gone and before the VM's lock is
  * given up. Tables ride along: they are freed only once no CPU can walk them.
  *
- * Deferred flushes. As one CPU of the guest's flushes, leaves follow the guest's entries: that CPU's own translations go by the
- * guest's flush, and the others may keep theirs until they flush as well. So nobody is sent one for it. Only the host must not
- * rely on the tables alone any more: what takes memory away, and finds no leaf of it, flushes for what was deferred before.
- * Whatever flushes everything pays for it.
+ * Deferred flushes. As one CPU of the guest's flushes, leaves follow the guest's entries: that CPU's own translations
+ * go by the guest's flush, and the others may keep theirs until they flush as well. So nobody is sent one for it. Only
+ * the host must not rely on the tables alone any more: what takes memory away, and finds no leaf of it, flushes for
+ * what was deferred before. Whatever flushes everything pays for it.
  */
 #ifndef VMMU_ENGINE_FLUSH_H
 #define VMMU_ENGINE_FLUSH_H
@@ -55,10 +55,14 @@ static inline void flush_add_dead(struct vmmu_flush *flush, struct vmmu_page *pa
 	flush->dead = page;
 }
 
-/* May a CPU hold translations that no table shows any more, and that are in no debt? Context: vm excl for a lasting answer. */
+/*
+ * May a CPU hold translations that no table shows any more, and that are in no debt?
+ * Context: vm excl for a lasting answer.
+ */
 static inline bool flush_is_deferred(const struct vmmu_vm *vm)
 {
-	return __atomic_load_n(&vm->flushes_deferred, __ATOMIC_SEQ_CST) != __atomic_load_n(&vm->flushes_paid, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&vm->flushes_deferred, __ATOMIC_SEQ_CST) !=
+	       __atomic_load_n(&vm->flushes_paid, __ATOMIC_SEQ_CST);
 }
 
 /* All of that, too. */
@@ -74,8 +78,8 @@ void vmmu_flush_defer(struct vmmu_flush *flush);
 /* Flush what is owed, then let go of the dead tables. The debt is 0 afterwards. Context: atomic. */
 void vmmu_flush_pay(struct vmmu_flush *flush);
 /*
- * Leave the flush, and any that is deferred, to the caller, who flushes the whole VM before it gives up its lock. Debts with
- * dead tables are paid here. Context: vm excl. Return: does the caller have to flush?
+ * Leave the flush, and any that is deferred, to the caller, who flushes the whole VM before it gives up its lock. Debts
+ * with dead tables are paid here. Context: vm excl. Return: does the caller have to flush?
  */
 VMMU_MUST_CHECK bool vmmu_flush_hand_up(struct vmmu_flush *flush);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * What a page remembers of the guest's entries behind its leaves: a *mirror word* each, which is the entry with the first frame
- * of the leaf in place of its address, and of the other bits those that the leaf depends on. While a last-level entry is equal
- * to its word in these, the leaf is what the guest asks for.
+ * What a page remembers of the guest's entries behind its leaves: a *mirror word* each, which is the entry with the
+ * first frame of the leaf in place of its address, and of the other bits those that the leaf depends on. While a
+ * last-level entry is equal to its word in these, the leaf is what the guest asks for.
  */
 #ifndef VMMU_ENGINE_MIRROR_H
 #define VMMU_ENGINE_MIRROR_H
@@ -75,10 +75,14 @@ VMMU_MUST_CHECK bool vmmu_mirror_locate(const struct vmmu_page *page, unsigned i
 /* Read it. Return: false if it cannot be read now. Context: atomic. */
 VMMU_MUST_CHECK bool vmmu_mirror_read(const struct vmmu_page *page, unsigned int i, uint64_t *gpte);
 /* Read those behind entries @i and the @count - 1 that follow, of a page of level 1, into @gptes. */
-VMMU_MUST_CHECK bool vmmu_mirror_read_run(const struct vmmu_page *page, unsigned int i, unsigned int count, uint64_t *gptes);
+VMMU_MUST_CHECK bool vmmu_mirror_read_run(const struct vmmu_page *page, unsigned int i, unsigned int count,
+					  uint64_t *gptes);
 /* The word of a leaf of @page that guest entry @gpte in @mode gives; 0 if it gives none. */
 uint64_t vmmu_mirror_word(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte);
-/* Key of the page below @page that guest entry @gpte leads to. Return: false if to none, or if the CPU has yet to set its A. */
+/*
+ * Key of the page below @page that guest entry @gpte leads to.
+ * Return: false if to none, or if the CPU has yet to set its A.
+ */
 VMMU_MUST_CHECK bool vmmu_mirror_child(const struct vmmu_mode *mode, const struct vmmu_page *page, uint64_t gpte,
 				       vmmu_gfn_t *gfn, union vmmu_role *role);
 

@@ -48,11 +48,12 @@ static inline struct vmmu_page *entry_child(const struct vmmu_page *page, uint64
 void vmmu_shadow_drop(struct vmmu_page *page, unsigned int i, struct vmmu_flush *debt);
 
 /*
- * The guest's entry behind leaf @i gives @access now, to the same frame as before: take from the leaf what it gives no more.
- * Rights that are new are left to a fault. Return: false, and nothing changed, if the leaf had better be dropped. Context:
- * page's lock.
+ * The guest's entry behind leaf @i gives @access now, to the same frame as before: take from the leaf what it gives no
+ * more. Rights that are new are left to a fault. Return: false, and nothing changed, if the leaf had better be dropped.
+ * Context: page's lock.
  */
-VMMU_MUST_CHECK bool vmmu_shadow_narrow(struct vmmu_page *page, unsigned int i, unsigned int access, struct vmmu_flush *debt);
+VMMU_MUST_CHECK bool vmmu_shadow_narrow(struct vmmu_page *page, unsigned int i, unsigned int access,
+					struct vmmu_flush *debt);
 
 /* A leaf to be set. */
 struct vmmu_shadow_leaf {
@@ -82,15 +83,15 @@ enum vmmu_leaf_result vmmu_shadow_set_leaf(struct vmmu_vcpu *v, struct vmmu_page
  * brought up to date. Return: false, and nothing changed, if @child has become invalid, or if something below it may be
  * stale while a vCPU has flushed since, without a way to it. Context: as above.
  */
-VMMU_MUST_CHECK bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i, struct vmmu_page *child,
-				      uint64_t flushes);
+VMMU_MUST_CHECK bool vmmu_shadow_link(struct vmmu_vcpu *v, struct vmmu_page *page, unsigned int i,
+				      struct vmmu_page *child, uint64_t flushes);
 /* The same of a direct page, without a vCPU. Context: page's lock, vm any, rcu. */
 VMMU_MUST_CHECK bool vmmu_shadow_link_direct(struct vmmu_page *page, unsigned int i, struct vmmu_page *child,
 					     struct vmmu_stock *stock);
 /*
- * Set absent entry @i of the direct @page, in @slot, to the leaf @value, which is one of the parts of a large leaf: without W
- * where the frame is tracked. Return: false, and nothing changed, if the entry is not absent, if no such leaf may be there, or
- * for want of a node. Context: page's lock, vm any, rcu.
+ * Set absent entry @i of the direct @page, in @slot, to the leaf @value, which is one of the parts of a large leaf:
+ * without W where the frame is tracked. Return: false, and nothing changed, if the entry is not absent, if no such leaf
+ * may be there, or for want of a node. Context: page's lock, vm any, rcu.
  */
 bool vmmu_shadow_set_part(struct vmmu_page *page, unsigned int i, struct vmmu_slot *slot, uint64_t value,
 			  struct vmmu_stock *stock);
@@ -99,7 +100,10 @@ static inline uint64_t shadow_flushes(const struct vmmu_vm *vm)
 	return __atomic_load_n(&vm->guest_flushes, __ATOMIC_SEQ_CST);
 }
 
-/* Is a page of size @level at @gfn forbidden in any address space? A frame tracked in one is not to be written by another. */
+/*
+ * Is a page of size @level at @gfn forbidden in any address space? A frame tracked in one is not
+ * to be written by another.
+ */
 static inline bool huge_disallowed_anywhere(struct vmmu_vm *vm, vmmu_gfn_t gfn, int level)
 {
 	for (int space = 0; space < VMMU_SPACES; space++) {
@@ -119,21 +123,25 @@ static inline bool huge_disallowed_anywhere(struct vmmu_vm *vm, vmmu_gfn_t gfn, 
  */
 struct vmmu_page *vmmu_shadow_get(struct vmmu_vcpu *v, vmmu_gfn_t gfn, union vmmu_role role);
 /*
- * The direct page for (@gfn, @role): found, or made of *@spare, which is NULL then. Context: vm shared, rcu, no page's lock.
- * Return: NULL if there is none and nothing to make it of.
+ * The direct page for (@gfn, @role): found, or made of *@spare, which is NULL then. Context: vm shared, rcu, no page's
+ * lock. Return: NULL if there is none and nothing to make it of.
  */
-struct vmmu_page *vmmu_shadow_get_direct(struct vmmu_vm *vm, vmmu_gfn_t gfn, union vmmu_role role, struct vmmu_page **spare);
+struct vmmu_page *vmmu_shadow_get_direct(struct vmmu_vm *vm, vmmu_gfn_t gfn, union vmmu_role role,
+					 struct vmmu_page **spare);
 /*
- * Take @page out of everything. A root that is in use stays readable until its contexts drop it. Context: vm any, rcu, no page's
- * lock. Return: false if another is at it, who may not have got to its entries yet.
+ * Take @page out of everything. A root that is in use stays readable until its contexts drop it. Context: vm any, rcu,
+ * no page's lock. Return: false if another is at it, who may not have got to its entries yet.
  */
 bool vmmu_shadow_zap(struct vmmu_page *page, struct vmmu_flush *debt);
-/* All pages there are go on the list of those to be zapped; which of them is the next, NULL: none is left. Context: vm excl. */
+/*
+ * All pages there are go on the list of those to be zapped; which of them is the next, NULL: none is left.
+ * Context: vm excl.
+ */
 void vmmu_shadow_condemn_all(struct vmmu_vm *vm);
 struct vmmu_page *vmmu_shadow_condemned(struct vmmu_vm *vm);
 /*
- * Take pages out, coldest first, until none can go or no more than @most are left of those there were. Context: vm shared,
- * which is yielded; not rcu. Return: how many went.
+ * Take pages out, coldest first, until none can go or no more than @most are left of those there were. Context: vm
+ * shared, which is yielded; not rcu. Return: how many went.
  */
 uint64_t vmmu_shadow_evict(struct vmmu_vm *vm, uint64_t most);
 
@@ -144,8 +152,8 @@ static inline bool shadow_mirrors(const struct vmmu_page *page)
 }
 
 /*
- * No table leads to @page, and no context has it as a root: a guest that writes to the frame hardly uses it as a table still.
- * A guess, since that may change at any time.
+ * No table leads to @page, and no context has it as a root: a guest that writes to the frame hardly uses it as a table
+ * still. A guess, since that may change at any time.
  */
 static inline bool shadow_is_orphan(const struct vmmu_page *page)
 {
@@ -165,22 +173,26 @@ static inline void shadow_is_in_use(struct vmmu_page *page)
 struct vmmu_own_tree {
 	union vmmu_role role;		/* of the root */
 	vmmu_gfn_t gfn;			/* of the guest's table */
-	int lowest;			/* level of the lowest of them, whose entries follow; those above have one entry each */
+	int lowest;			/* level of the lowest of them, whose entries follow;
+					 * those above have one entry each */
 	unsigned int present;		/* bit i: entry i points at the page (child_gfn[i], child_role[i]) */
 	vmmu_gfn_t child_gfn[4];
 	union vmmu_role child_role[4];
 };
 
 /*
- * No context remembers @root any more: keep it as it is, linked and kept true, until somebody wants the same tree or its
- * memory. Takes over the context's reference; an invalid one is only put. Context: vm shared, rcu. Adds to @debt.
+ * No context remembers @root any more: keep it as it is, linked and kept true, until somebody wants the same tree or
+ * its memory. Takes over the context's reference; an invalid one is only put. Context: vm shared, rcu. Adds to @debt.
  */
 void vmmu_own_park(struct vmmu_page *root, struct vmmu_flush *debt);
 /* A parked root of tree @t, with its reference; NULL if there is none. It has to be synced. Context: vm shared, rcu. */
 struct vmmu_page *vmmu_own_unpark(struct vmmu_vm *vm, const struct vmmu_own_tree *t);
 /* The root parked longest goes. Return: how many tables went with it, 0 if there was none. Context: vm any, rcu. */
 unsigned int vmmu_own_drop_parked(struct vmmu_vm *vm, struct vmmu_flush *debt);
-/* @root and the tables of the context's own below it go. Return: how many, less those another is at. Context: vm any, rcu. */
+/*
+ * @root and the tables of the context's own below it go.
+ * Return: how many, less those another is at. Context: vm any, rcu.
+ */
 unsigned int vmmu_own_zap(struct vmmu_page *root, struct vmmu_flush *debt);
 /* A page that is being zapped cannot be parked any longer. Context: rcu. */
 void vmmu_own_forget(struct vmmu_page *page);
@@ -193,8 +205,8 @@ void vmmu_shadow_untrack(struct vmmu_page *page);
 /* Large pages may not cover the frame @page mirrors, from its making to its end: @delta 1, -1. */
 void vmmu_shadow_count_huge(struct vmmu_page *page, int delta);
 /*
- * May @gfn become writable: are all pages that mirror it unsync, or can they be made so, or be let go? Context: vm shared, rcu,
- * no page's lock.
+ * May @gfn become writable: are all pages that mirror it unsync, or can they be made so, or be let go? Context: vm
+ * shared, rcu, no page's lock.
  */
 bool vmmu_shadow_try_unsync(struct vmmu_vcpu *v, vmmu_gfn_t gfn);
 /* Something at or below @page is unsync: let every page above know. Context: rcu. */
@@ -203,15 +215,15 @@ void vmmu_shadow_mark_above(struct vmmu_page *page);
 /* --- Sync (shadow_sync.c) ----------------------------------------------------------------- */
 
 /*
- * The guest flushes what @root shows. Return: may anything below be unsync, so that vmmu_shadow_sync_page() has to follow?
- * Context: any; the caller has a reference to @root.
+ * The guest flushes what @root shows. Return: may anything below be unsync, so that vmmu_shadow_sync_page() has to
+ * follow? Context: any; the caller has a reference to @root.
  */
 VMMU_MUST_CHECK bool vmmu_shadow_flush_begins(struct vmmu_vm *vm, const struct vmmu_page *root);
 /* Bring all that is unsync at or below @page up to date with the guest's tables. Context: vm shared, no page's lock. */
 void vmmu_shadow_sync_page(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *page);
 /*
- * The same of a root to which the caller has a reference, after vmmu_shadow_flush_begins(); the lock is yielded. Context: vm
- * shared, not rcu.
+ * The same of a root to which the caller has a reference, after vmmu_shadow_flush_begins(); the lock is yielded.
+ * Context: vm shared, not rcu.
  */
 void vmmu_shadow_sync_root(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *root);
 
@@ -229,8 +241,8 @@ void vmmu_shadow_prefetch(struct vmmu_vcpu *v, const struct vmmu_mode *mode, str
 			  struct vmmu_flush *debt);
 
 /*
- * A root was made for @page: where @like, a root before it, has links, link the pages there are for @page's entries, too.
- * Processes share the tables of their kernel. Context: vm shared, rcu, no page's lock.
+ * A root was made for @page: where @like, a root before it, has links, link the pages there are for @page's entries,
+ * too. Processes share the tables of their kernel. Context: vm shared, rcu, no page's lock.
  */
 void vmmu_shadow_prefetch_links(struct vmmu_vcpu *v, const struct vmmu_mode *mode, struct vmmu_page *page,
 				const struct vmmu_page *like);
@@ -245,7 +257,8 @@ void vmmu_shadow_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes)
 /* Let go of all pages that mirror @gfn. Return: was there one? Context: as above; flushes. */
 bool vmmu_shadow_unprotect(struct vmmu_vm *vm, vmmu_gfn_t gfn);
 /* Entry for @addr below @root goes, if it comes from an unsync table. Context: vm shared, not rcu. */
-void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *root, uint64_t addr);
+void vmmu_shadow_invalidate_address(struct vmmu_vm *vm, const struct vmmu_mode *mode, struct vmmu_page *root,
+				    uint64_t addr);
 /*
  * Is the flush of what a flush of the guest's takes from tables that mirror those of @mode the guest's own affair (see
  * engine/flush.h)? A flush of L1's for L2 leaves it to us, since the CPU knows those translations by their root.
@@ -260,11 +273,13 @@ static inline bool flush_is_guests(const struct vmmu_mode *mode)
 /* What is done to each leaf at @entry. Return: its new value; 0 to drop it. */
 typedef uint64_t (*vmmu_leaf_fn)(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
 /*
- * Do @fn to each leaf that maps a frame of [@start, @end) of @slot in a size from @min_level up. @yield: as in struct vmmu_op.
+ * Do @fn to each leaf that maps a frame of [@start, @end) of @slot in a size from @min_level up. @yield: as in struct
+ * vmmu_op.
  * @flush_later: the caller flushes in the end. Context: vm any, not rcu. Return: something changed.
  */
 bool vmmu_shadow_for_leaves(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t start, vmmu_gfn_t end, int min_level,
-			    vmmu_leaf_fn fn, void (*yield)(struct vmmu_vm *vm), bool flush_later, struct vmmu_flush *debt);
+			    vmmu_leaf_fn fn, void (*yield)(struct vmmu_vm *vm), bool flush_later,
+			    struct vmmu_flush *debt);
 uint64_t vmmu_leaf_dropped(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
 uint64_t vmmu_leaf_wrprotected(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
 uint64_t vmmu_leaf_wrprotected_for_good(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
@@ -274,8 +289,8 @@ uint64_t vmmu_leaf_cleaned(const struct vmmu_vm *vm, const uint64_t *entry, uint
 uint64_t vmmu_leaf_logged_again(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
 uint64_t vmmu_leaf_aged(const struct vmmu_vm *vm, const uint64_t *entry, uint64_t spte, int level);
 /*
- * Zapping (shadow_zap.c). Pages that mirror tables in @slot go, and leaves that map its frames. Context: vm shared, not rcu; no
- * vCPU can look the slot up any more. What others have taken out may be theirs to flush and to finish.
+ * Zapping (shadow_zap.c). Pages that mirror tables in @slot go, and leaves that map its frames. Context: vm shared, not
+ * rcu; no vCPU can look the slot up any more. What others have taken out may be theirs to flush and to finish.
  */
 void vmmu_shadow_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot, void (*yield)(struct vmmu_vm *vm),
 			  struct vmmu_flush *debt);

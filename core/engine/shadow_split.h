@@ -16,7 +16,8 @@ struct vmmu_shadow_split {
 	struct vmmu_stock *stock;
 	unsigned int nodes_wanted;	/* the walk ended for want of so many nodes, or of a page */
 	void (*yield)(struct vmmu_vm *vm);	/* as in struct vmmu_op */
-	bool can_wait;			/* the caller fetches memory and goes on; else what there is none for stays as it is */
+	bool can_wait;			/* the caller fetches memory and goes on;
+					 * else what there is none for stays as it is */
 	struct vmmu_flush debt;		/* paid before a yield */
 	/* Where the walk is. */
 	int at_level;			/* 0: not begun */
@@ -24,13 +25,14 @@ struct vmmu_shadow_split {
 };
 
 /*
- * Split on, until the end of the range or of the stock. Parts of a slot that logs writes come without W, or, where the CPU
- * logs by D, without D. Context: vm any, not rcu. Return: true if it came to the end; the debt is the caller's.
+ * Split on, until the end of the range or of the stock. Parts of a slot that logs writes come without W, or, where the
+ * CPU logs by D, without D. Context: vm any, not rcu. Return: true if it came to the end; the debt is the caller's.
  */
 bool vmmu_shadow_split(struct vmmu_shadow_split *s);
 
 /*
- * Zap the direct pages of @slot in whose place a large leaf can stand now, but for those that were made since code runs there.
+ * Zap the direct pages of @slot in whose place a large leaf can stand now, but for those that were made since code runs
+ * there.
  * @yield: as in struct vmmu_op. Context: vm any, not rcu.
  */
 void vmmu_shadow_collapse(struct vmmu_vm *vm, struct vmmu_slot *slot, void (*yield)(struct vmmu_vm *vm),

@@ -19,7 +19,8 @@ static void fill_parts(struct vmmu_page *page, uint64_t leaf, int level)
 	}
 }
 
-bool vmmu_split_leaf(const struct vmmu_place *place, const struct vmmu_page *root, uint64_t *old, struct vmmu_page *page)
+bool vmmu_split_leaf(const struct vmmu_place *place, const struct vmmu_page *root, uint64_t *old,
+		     struct vmmu_page *page)
 {
 	struct vmmu_vm *vm = place->vm;
 	union vmmu_role role = vmmu_role_direct(place->level - 1, place->space, root->role.guest_view);

@@ -25,8 +25,8 @@ static struct perm_kind perm_kind(const struct vmmu_mode *mode, unsigned int ind
 }
 
 /*
- * Sets of rights, as a cell of the table is one: bit a is set for each combination a of rights that has @right. Worked out
- * by the compiler.
+ * Sets of rights, as a cell of the table is one: bit a is set for each combination a of rights that has @right. Worked
+ * out by the compiler.
  */
 static unsigned int rights_with(unsigned int right)
 {

@@ -160,7 +160,8 @@ uint64_t vmmu_spte_make_pdpte(const struct vmmu_spte_format *fmt, vmmu_hpa_t tab
 	return SPTE_PRESENT | SPTE_LEGACY_P | fmt->me_value | table;
 }
 
-uint64_t vmmu_spte_make_mmio(const struct vmmu_spte_format *fmt, vmmu_gfn_t gfn, unsigned int access, uint64_t generation)
+uint64_t vmmu_spte_make_mmio(const struct vmmu_spte_format *fmt, vmmu_gfn_t gfn, unsigned int access,
+			     uint64_t generation)
 {
 	vmmu_gpa_t gpa = gfn << VMMU_PAGE_SHIFT;
 	uint64_t low = generation & (BIT64(SPTE_MMIO_GEN_LOW_BITS) - 1);

@@ -51,7 +51,8 @@
  * How A and D of a leaf are kept. Only EPT entries need the two other ways, so the tag is 0, which every format
  * can hold, where the CPU keeps them.
  *   SPTE_AD_OFF     no A/D bits: an aged leaf loses R, W and X, which SPTE_EPT_SAVED remembers
- *   SPTE_AD_WRPROT  A is the CPU's; writes are logged by write protection, since the CPU's log would hold L2's addresses
+ *   SPTE_AD_WRPROT  A is the CPU's; writes are logged by write protection, since the CPU's log would hold L2's
+ *                   addresses
  */
 #define SPTE_AD_MASK		BITS64(53, 52)
 #define SPTE_AD_CPU		0ull
@@ -172,7 +173,8 @@ struct vmmu_leaf {
 	uint8_t level;
 	uint8_t access;		/* VMMU_ACC_X, _W, _U: rights it may have at most */
 	bool host_writable;	/* the host may write the frame */
-	bool write_now;		/* set W; otherwise W waits for a write fault (dirty log), given access and host allow it */
+	bool write_now;		/* set W; otherwise W waits for a write fault (dirty log),
+				 * given access and host allow it */
 	bool tracked;		/* the frame is write-tracked: no fault may set W */
 	bool accessed;		/* set A */
 	bool dirty;		/* set D, where W is set */
@@ -188,7 +190,8 @@ uint64_t vmmu_spte_make_table(const struct vmmu_spte_format *fmt, vmmu_hpa_t tab
 /* A PAE page-directory-pointer entry for the table at @table: no rights, no A. */
 uint64_t vmmu_spte_make_pdpte(const struct vmmu_spte_format *fmt, vmmu_hpa_t table);
 /* An MMIO entry for @gfn with rights @access, good while the memslots' generation is @generation. */
-uint64_t vmmu_spte_make_mmio(const struct vmmu_spte_format *fmt, vmmu_gfn_t gfn, unsigned int access, uint64_t generation);
+uint64_t vmmu_spte_make_mmio(const struct vmmu_spte_format *fmt, vmmu_gfn_t gfn, unsigned int access,
+			     uint64_t generation);
 vmmu_gfn_t vmmu_spte_mmio_gfn(const struct vmmu_spte_format *fmt, uint64_t spte);
 unsigned int vmmu_spte_mmio_access(const struct vmmu_spte_format *fmt, uint64_t spte);
 uint64_t vmmu_spte_mmio_generation(uint64_t spte);

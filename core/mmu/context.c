@@ -20,7 +20,9 @@ static uint8_t guest_levels(const struct vmmu_context *c)
 	return c->shadow ? c->mode.root_level : 0;
 }
 
-/* Is @root what @c needs now? The PDPTEs it was made for are part of a PAE root's identity: there may be others by now. */
+/*
+ * Is @root what @c needs now? The PDPTEs it was made for are part of a PAE root's identity: there may be others by now.
+ */
 static bool root_fits(const struct vmmu_context *c, const struct vmmu_root *root)
 {
 	return root->page && vmmu_role_equal(root->page->role, c->role) && root->page->shadow == c->shadow &&

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* Protection for the dirty log and for write tracking: see memory.h. Invalid roots included: a vCPU may still run on one. */
+/*
+ * Protection for the dirty log and for write tracking: see memory.h.
+ * Invalid roots included: a vCPU may still run on one.
+ */
 #include <vmmu/memory.h>
 #include <vmmu/host.h>
 #include "engine/direct.h"
@@ -10,7 +13,8 @@
 /* A walk over the slot in one root, whose flush is the caller's. */
 static struct vmmu_op slot_op(struct vmmu_page *root, const struct vmmu_slot *slot)
 {
-	struct vmmu_op op = vmmu_op_start(root, vmmu_host_slot_start(slot), vmmu_host_slot_end(slot), vmmu_host_yield_shared);
+	struct vmmu_op op = vmmu_op_start(root, vmmu_host_slot_start(slot), vmmu_host_slot_end(slot),
+					  vmmu_host_yield_shared);
 
 	op.flush_later = true;
 	return op;
@@ -80,8 +84,8 @@ bool vmmu_log_again(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, 
 		struct vmmu_flush debt = flush_none(vm);
 		vmmu_gfn_t one = gfn + (unsigned int)__builtin_ctzll(mask);
 
-		changed |= vmmu_shadow_for_leaves(vm, slot, one, one + 1, VMMU_LEVEL_4K, vmmu_leaf_logged_again, NULL, true,
-						  &debt);
+		changed |= vmmu_shadow_for_leaves(vm, slot, one, one + 1, VMMU_LEVEL_4K, vmmu_leaf_logged_again,
+						  NULL, true, &debt);
 	}
 	return changed;
 }
@@ -93,6 +97,7 @@ bool vmmu_wrprot_frame(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gf
 	vmmu_host_assert_locked_excl(vm);
 	vmmu_direct_wrprot_frame(vm, slot, gfn, &debt);
 	if (shadow_in_use(vm))
-		vmmu_shadow_for_leaves(vm, slot, gfn, gfn + 1, VMMU_LEVEL_4K, vmmu_leaf_wrprotected_for_good, NULL, false, &debt);
+		vmmu_shadow_for_leaves(vm, slot, gfn, gfn + 1, VMMU_LEVEL_4K, vmmu_leaf_wrprotected_for_good,
+				       NULL, false, &debt);
 	return vmmu_flush_hand_up(&debt);
 }

@@ -73,8 +73,8 @@ uint64_t vmmu_shrink(struct vmmu_vm *vm, uint64_t most)
 }
 
 /*
- * Does a page mirror the frame that was just written? The bytes are in memory before the index is looked at; who makes a
- * page puts it into the index before it reads the guest's entries: one of the two sees the other.
+ * Does a page mirror the frame that was just written? The bytes are in memory before the index is looked at; who makes
+ * a page puts it into the index before it reads the guest's entries: one of the two sees the other.
  */
 static bool is_mirrored(struct vmmu_vm *vm, vmmu_gfn_t gfn)
 {
@@ -98,7 +98,10 @@ void vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes)
 
 void vmmu_guest_flags_set(struct vmmu_vcpu *v, vmmu_gpa_t gpa, unsigned int bytes, uint64_t flags)
 {
-	/* In all other formats they stand where they do in the entry that was walked: nothing else changes for who mirrors it. */
+	/*
+	 * In all other formats they stand where they do in the entry that was walked: nothing else
+	 * changes for who mirrors it.
+	 */
 	if (v->current_context->mode.format == VMMU_FORMAT_EPT && (flags & ~(vmmu_gfmt_ept.accessed | vmmu_gfmt_ept.dirty)))
 		vmmu_guest_written(v->vm, gpa, bytes);
 }

@@ -69,7 +69,8 @@ static bool young(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t en
 	}
 	slot = shadow_in_use(vm) ? vmmu_host_slot(vm, space, start) : NULL;
 	if (slot)
-		found |= age ? vmmu_shadow_for_leaves(vm, slot, start, end, VMMU_LEVEL_4K, vmmu_leaf_aged, NULL, true, &debt) :
+		found |= age ?
+			vmmu_shadow_for_leaves(vm, slot, start, end, VMMU_LEVEL_4K, vmmu_leaf_aged, NULL, true, &debt) :
 			vmmu_shadow_young(vm, slot, start, end);
 	return found;
 }

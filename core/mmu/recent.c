@@ -33,8 +33,8 @@ bool vmmu_recent_covers(const struct vmmu_vm *vm, uint64_t mark, int space, vmmu
 }
 
 /*
- * The count is read first. Then nothing in progress means: what had been noted has ended, and the host's tables show it;
- * what begins later is noted beyond the count. If something is, only the lock tells whether it is elsewhere.
+ * The count is read first. Then nothing in progress means: what had been noted has ended, and the host's tables show
+ * it; what begins later is noted beyond the count. If something is, only the lock tells whether it is elsewhere.
  */
 bool vmmu_fault_mark(struct vmmu_vcpu *v, struct vmmu_fault *f)
 {

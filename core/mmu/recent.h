@@ -2,8 +2,8 @@
 /*
  * The ranges that the host has invalidated lately: what tells whether a frame that was looked up may still be mapped.
  *
- * A fault marks the time before it looks its frame up, and asks under the VM's lock what has been invalidated since. Only
- * that counts which lies where the fault is: a host that merges, moves or swaps pages all the time would otherwise
+ * A fault marks the time before it looks its frame up, and asks under the VM's lock what has been invalidated since.
+ * Only that counts which lies where the fault is: a host that merges, moves or swaps pages all the time would otherwise
  * send every fault back, and vCPUs would stand still.
  */
 #ifndef VMMU_MMU_RECENT_H

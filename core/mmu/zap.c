@@ -30,7 +30,8 @@ static void zap_shadows(struct vmmu_vm *vm, void (*yield)(struct vmmu_vm *vm))
 	vmmu_flush_pay(&debt);
 }
 
-static void zap_in_roots(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end, void (*yield)(struct vmmu_vm *vm))
+static void zap_in_roots(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end,
+			 void (*yield)(struct vmmu_vm *vm))
 {
 	struct vmmu_page *root = NULL;
 
@@ -74,8 +75,8 @@ void vmmu_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot)
 	if (!shadow_in_use(vm))
 		return;
 	/*
-	 * Whoever else holds the lock shared may be about to take out a page, and look up the slot whose words count it: let them
-	 * end before the slot can be looked up no more.
+	 * Whoever else holds the lock shared may be about to take out a page, and look up the slot whose words count
+	 * it: let them end before the slot can be looked up no more.
 	 */
 	vm_lock_excl(vm);
 	vm_unlock_excl(vm);

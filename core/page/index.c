@@ -47,7 +47,9 @@ void vmmu_index_destroy(struct vmmu_vm *vm)
 	vm->index = NULL;
 }
 
-/* The first page from @page on that mirrors @gfn; direct pages are found by their first frame, too, but mirror nothing. */
+/*
+ * The first page from @page on that mirrors @gfn; direct pages are found by their first frame, too, but mirror nothing.
+ */
 static struct vmmu_page *chain_mirror(struct vmmu_page *page, vmmu_gfn_t gfn)
 {
 	while (page && (page->gfn != gfn || vmmu_role_is_direct(page->role)))

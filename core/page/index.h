@@ -20,13 +20,16 @@ struct vmmu_page *vmmu_index_insert(struct vmmu_vm *vm, struct vmmu_page *page);
 void vmmu_index_remove(struct vmmu_vm *vm, struct vmmu_page *page);
 
 /*
- * The pages that mirror @gfn, one after the other: also those on their way out, by whose entries a CPU may still get to what the
- * guest's table gave. Context: rcu.
+ * The pages that mirror @gfn, one after the other: also those on their way out, by whose entries a CPU may still get to
+ * what the guest's table gave. Context: rcu.
  */
 struct vmmu_page *vmmu_index_first(struct vmmu_vm *vm, vmmu_gfn_t gfn);
 struct vmmu_page *vmmu_index_next(struct vmmu_page *page);
 
-/* The valid pages of bucket @n, below VMMU_INDEX_BUCKETS, direct ones too, one after the other. Context: rcu; there is an index. */
+/*
+ * The valid pages of bucket @n, below VMMU_INDEX_BUCKETS, direct ones too, one after the other.
+ * Context: rcu; there is an index.
+ */
 struct vmmu_page *vmmu_index_bucket_first(struct vmmu_vm *vm, unsigned int n);
 struct vmmu_page *vmmu_index_bucket_next(struct vmmu_page *page);
 

@@ -23,7 +23,9 @@ struct vmmu_stock {
 	unsigned int count;			/* of nodes */
 };
 
-/* Have a page, and @nodes nodes at least. Context: may sleep. Return: VMMU_OK, or VMMU_ENOMEM with what could be had. */
+/*
+ * Have a page, and @nodes nodes at least. Context: may sleep. Return: VMMU_OK, or VMMU_ENOMEM with what could be had.
+ */
 VMMU_MUST_CHECK int vmmu_stock_fill(struct vmmu_vm *vm, struct vmmu_stock *stock, unsigned int nodes);
 /* Context: atomic. */
 void vmmu_stock_free(struct vmmu_stock *stock);

@@ -27,7 +27,8 @@ struct gwalk_in {
 
 /* End the walk with a fault at the entry of @level. @reason: P, RSVD, PK; @acc: rights of the entries used. */
 VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_fault(const struct vmmu_gfmt *f, const struct gwalk_in *in,
-						      struct vmmu_gwalk *w, int level, uint64_t reason, unsigned int acc)
+						      struct vmmu_gwalk *w, int level, uint64_t reason,
+						      unsigned int acc)
 {
 	const struct vmmu_access *access = in->access;
 	struct vmmu_guest_fault *fault = &w->fault;
@@ -66,7 +67,9 @@ VMMU_ALWAYS_INLINE vmmu_gpa_t gwalk_nested(const struct gwalk_in *in, struct vmm
 
 	if (in->mode->nested == VMMU_NESTED_NONE)
 		return ngpa;
-	/* At the nested stage every access of the guest is a user's ("Nested Paging and User/Supervisor Permissions"). */
+	/*
+	 * At the nested stage every access of the guest is a user's ("Nested Paging and User/Supervisor Permissions").
+	 */
 	gpa = vmmu_host_translate_nested(in->v, ngpa, pf | VMMU_PF_U, fault);
 	if (gpa != VMMU_GPA_INVALID)
 		return gpa;
@@ -166,8 +169,8 @@ VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_set_flags(const struct vmmu_gfmt
 }
 
 /*
- * The access is allowed: set A in every entry used and, for a write, D in the leaf, where they are not set yet. @unset: the A
- * flags that one of the entries lacks; mostly there is none.
+ * The access is allowed: set A in every entry used and, for a write, D in the leaf, where they are not set yet. @unset:
+ * the A flags that one of the entries lacks; mostly there is none.
  */
 VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_update(const struct vmmu_gfmt *f, const struct gwalk_in *in,
 						       struct vmmu_gwalk *w, uint64_t unset)
@@ -199,8 +202,8 @@ VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_update(const struct vmmu_gfmt *f
 }
 
 /*
- * Read entries from the root to the leaf, whatever the access; leaves level, access and the steps filled, and in @unset the A
- * flags that one of them lacks.
+ * Read entries from the root to the leaf, whatever the access; leaves level, access and the steps filled, and in @unset
+ * the A flags that one of them lacks.
  */
 VMMU_ALWAYS_INLINE enum vmmu_gwalk_result gwalk_descend(const struct vmmu_gfmt *f, const struct gwalk_in *in,
 							struct vmmu_gwalk *w, uint64_t *unset)

@@ -10,16 +10,20 @@
 /* One fault, on its way through vmmu_fault(). The host fills the first group and zeroes the rest. */
 struct vmmu_fault {
 	/* What happened. */
-	vmmu_gpa_t addr;		/* guest physical for a direct root, linear or L2 physical where tables are mirrored */
+	vmmu_gpa_t addr;		/* guest physical for a direct root,
+					 * linear or L2 physical where tables are mirrored */
 	uint64_t error_code;		/* VMMU_PF_* */
-	bool prefetch;			/* asked for by the host ahead of the guest: installs with the A bit clear, counts nothing */
-	bool ahead;			/* of vmmu_fault_ahead(): as prefetch, but A is set, since the access comes at once */
+	bool prefetch;			/* asked for by the host ahead of the guest: installs with the A bit clear,
+					 * counts nothing */
+	bool ahead;			/* of vmmu_fault_ahead(): as prefetch, but A is set,
+					 * since the access comes at once */
 	uint8_t max_level;		/* largest page the host allows here (memory types), 1..VMMU_LEVEL_HUGE_MAX */
 
 	/* Set by the core before it asks the host. */
 	vmmu_gfn_t gfn;
 	struct vmmu_slot *slot;		/* NULL where no memory is: MMIO; the host may take it away */
-	unsigned int access;		/* VMMU_ACC_*: what the guest's tables allow at addr; all where the CPU checks them itself */
+	unsigned int access;		/* VMMU_ACC_*: what the guest's tables allow at addr;
+					 * all where the CPU checks them itself */
 	uint64_t generation;		/* of the memslots, read before the slot was looked up */
 	uint64_t mark;			/* what the host had invalidated when the look-up began: vmmu_fault_mark() */
 
@@ -44,9 +48,10 @@ static inline bool vmmu_fault_is_fetch(const struct vmmu_fault *f) { return f->e
 static inline bool vmmu_fault_is_present(const struct vmmu_fault *f) { return f->error_code & VMMU_PF_P; }
 
 /*
- * The memory behind @f->gfn in @f->slot is about to be looked up: from now on it counts what the host invalidates there.
- * The core does it before it calls vmmu_host_fault_in(), which does it again before it looks up once more.
- * Context: no lock of the core is held. Return: false if that very memory is being invalidated, so that it is of no use.
+ * The memory behind @f->gfn in @f->slot is about to be looked up: from now on it counts what the host invalidates
+ * there. The core does it before it calls vmmu_host_fault_in(), which does it again before it looks up once more.
+ * Context: no lock of the core is held. Return: false if that very memory is being invalidated, so that it is of no
+ * use.
  */
 bool vmmu_fault_mark(struct vmmu_vcpu *v, struct vmmu_fault *f);
 
@@ -70,9 +75,9 @@ enum vmmu_fault_event {
 enum vmmu_fault_result vmmu_fault(struct vmmu_vcpu *v, struct vmmu_fault *f);
 
 /*
- * L1 is about to run L2 again: if it was told of a fault in the tables that are current now, and has made an entry for it
- * meanwhile, install what that gives, so that L2 does not fault a second time. Sets no flags in L1's tables and tells
- * nobody anything: where that would be needed, nothing is done. @max_level: as in struct vmmu_fault.
+ * L1 is about to run L2 again: if it was told of a fault in the tables that are current now, and has made an entry for
+ * it meanwhile, install what that gives, so that L2 does not fault a second time. Sets no flags in L1's tables and
+ * tells nobody anything: where that would be needed, nothing is done. @max_level: as in struct vmmu_fault.
  * Context: as vmmu_fault(); the nested context is current.
  */
 void vmmu_fault_ahead(struct vmmu_vcpu *v, int max_level);
@@ -87,7 +92,8 @@ enum vmmu_mmio_result {
 
 /*
  * Look at our entry for @addr without any lock. @generation: the memslots' generation now.
- * With VMMU_MMIO_VALID: @gfn and @access of the entry; @spte always (0 where there is none). Context: the vCPU's own thread; takes no lock.
+ * With VMMU_MMIO_VALID: @gfn and @access of the entry; @spte always (0 where there is none). Context: the vCPU's own
+ * thread; takes no lock.
  */
 enum vmmu_mmio_result vmmu_mmio_lookup(struct vmmu_vcpu *v, vmmu_gpa_t addr, uint64_t generation,
 				       vmmu_gfn_t *gfn, unsigned int *access, uint64_t *spte);

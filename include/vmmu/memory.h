@@ -35,7 +35,10 @@ VMMU_MUST_CHECK bool vmmu_unmap_range(struct vmmu_vm *vm, int space, vmmu_gfn_t 
  * Context: vm excl. Return: flush needed.
  */
 VMMU_MUST_CHECK bool vmmu_set_frame(struct vmmu_vm *vm, int space, vmmu_gfn_t gfn, vmmu_pfn_t pfn);
-/* Was any page of [@start, @end) accessed since it was last aged? vmmu_age_range() ages it, too. Context: vm any; no flush. */
+/*
+ * Was any page of [@start, @end) accessed since it was last aged? vmmu_age_range() ages it, too.
+ * Context: vm any; no flush.
+ */
 bool vmmu_age_range(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end);
 bool vmmu_test_young_range(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu_gfn_t end);
 
@@ -47,9 +50,9 @@ bool vmmu_test_young_range(struct vmmu_vm *vm, int space, vmmu_gfn_t start, vmmu
  */
 void vmmu_zap_range(struct vmmu_vm *vm, vmmu_gfn_t start, vmmu_gfn_t end);
 /*
- * The slot goes, or moves: on return no entry and no TLB refers to its frames, and no page mirrors a table in them. Roots
- * stay, but for those that are such a table. Context: takes vm (shared, then exclusive for a moment); no vCPU can look the
- * slot up any more.
+ * The slot goes, or moves: on return no entry and no TLB refers to its frames, and no page mirrors a table in them.
+ * Roots stay, but for those that are such a table. Context: takes vm (shared, then exclusive for a moment); no vCPU can
+ * look the slot up any more.
  */
 void vmmu_zap_slot(struct vmmu_vm *vm, struct vmmu_slot *slot);
 /*
@@ -72,13 +75,17 @@ bool vmmu_clean_slot(struct vmmu_vm *vm, struct vmmu_slot *slot);
 /*
  * Of the frames @gfn + n for each bit n of @mask: the next write is logged again. Small leaves lose D where the
  * CPU logs by D, else W; a large leaf that holds one of them loses W. Any @gfn, any mask inside the slot.
- * Context: vm excl or shared; never sleeps, never yields. The caller flushes before it reads the pages. Return: something changed.
+ * Context: vm excl or shared; never sleeps, never yields. The caller flushes before it reads the pages. Return:
+ * something changed.
  */
 bool vmmu_log_again(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn, uint64_t mask);
 
 /* --- Write tracking -------------------------------------------------------------------------- */
 
-/* @gfn of @slot loses W for good in every root: no fault sets it while the frame is tracked. Context: vm excl. Return: flush needed. */
+/*
+ * @gfn of @slot loses W for good in every root: no fault sets it while the frame is tracked. Context: vm excl.
+ * Return: flush needed.
+ */
 VMMU_MUST_CHECK bool vmmu_wrprot_frame(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t gfn);
 
 /* --- Large pages ----------------------------------------------------------------------------- */
@@ -90,9 +97,15 @@ VMMU_MUST_CHECK bool vmmu_wrprot_frame(struct vmmu_vm *vm, struct vmmu_slot *slo
  */
 void vmmu_split_range(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t start, vmmu_gfn_t end, int level);
 void vmmu_split_range_atomic(struct vmmu_vm *vm, struct vmmu_slot *slot, vmmu_gfn_t start, vmmu_gfn_t end, int level);
-/* Drop tables of the slot where a large page can stand now: the next access brings it. Context: takes vm (shared), yields; flushes. */
+/*
+ * Drop tables of the slot where a large page can stand now: the next access brings it.
+ * Context: takes vm (shared), yields; flushes.
+ */
 void vmmu_collapse_slot(struct vmmu_vm *vm, struct vmmu_slot *slot);
-/* Take back up to @count of the tables made since large pages must not be executable, oldest first. Context: takes vm (shared), yields; flushes. */
+/*
+ * Take back up to @count of the tables made since large pages must not be executable, oldest first.
+ * Context: takes vm (shared), yields; flushes.
+ */
 void vmmu_nx_recover(struct vmmu_vm *vm, uint64_t count);
 
 /* --- Shadow pages ---------------------------------------------------------------------------- */
@@ -103,16 +116,19 @@ void vmmu_nx_recover(struct vmmu_vm *vm, uint64_t count);
  */
 uint64_t vmmu_shrink(struct vmmu_vm *vm, uint64_t most);
 /*
- * The guest wrote @bytes, at least 1, inside one frame at @gpa by an instruction the host carried out, and they are there.
- * Context: takes vm (shared).
+ * The guest wrote @bytes, at least 1, inside one frame at @gpa by an instruction the host carried out, and they are
+ * there. Context: takes vm (shared).
  */
 void vmmu_guest_written(struct vmmu_vm *vm, vmmu_gpa_t gpa, unsigned int bytes);
 /*
- * The host's vmmu_host_gpte_cmpxchg() has set @flags in the entry of @bytes at @gpa: for pages that mirror the entry in a format
- * in which these are no A and D flags, that is a write. Context: as above; the vCPU's own thread.
+ * The host's vmmu_host_gpte_cmpxchg() has set @flags in the entry of @bytes at @gpa: for pages that mirror the entry in
+ * a format in which these are no A and D flags, that is a write. Context: as above; the vCPU's own thread.
  */
 void vmmu_guest_flags_set(struct vmmu_vcpu *v, vmmu_gpa_t gpa, unsigned int bytes, uint64_t flags);
-/* Let go of the guest tables in frame @gfn, so that it can be written. Context: takes vm (shared). Return: were there any? */
+/*
+ * Let go of the guest tables in frame @gfn, so that it can be written. Context: takes vm (shared).
+ * Return: were there any?
+ */
 bool vmmu_unprotect(struct vmmu_vm *vm, vmmu_gfn_t gfn);
 
 #endif

@@ -143,8 +143,8 @@ void vmmu_mode_init_ept(struct vmmu_mode *mode, const struct vmmu_ept_config *co
 
 /*
  * The same for a @mode that the constructor of that name made from *@last, or that is all zero: it becomes what the
- * constructor would make of the new arguments, which *@last holds then. Costs next to nothing if none that counts has changed,
- * as at most switches between L1 and L2; nested is left alone then. Context: any.
+ * constructor would make of the new arguments, which *@last holds then. Costs next to nothing if none that counts has
+ * changed, as at most switches between L1 and L2; nested is left alone then. Context: any.
  */
 void vmmu_mode_update_legacy(struct vmmu_mode *mode, struct vmmu_regs *last, const struct vmmu_regs *regs);
 void vmmu_mode_update_npt(struct vmmu_mode *mode, struct vmmu_regs *last, const struct vmmu_regs *l1);

@@ -18,12 +18,16 @@
 union vmmu_role {
 	uint32_t word;
 	struct {
-		uint32_t format:4;		/* enum vmmu_format: what the page mirrors; VMMU_FORMAT_DIRECT mirrors nothing */
+		uint32_t format:4;		/* enum vmmu_format: what the page mirrors;
+						 * VMMU_FORMAT_DIRECT mirrors nothing */
 		uint32_t level:3;		/* of the table */
-		uint32_t access:4;		/* VMMU_ACC_*: rights the walk above the table leaves; all for direct pages */
-		uint32_t quadrant:2;		/* PT32 and NPT32: which part of a 1024-entry guest table the 512 entries mirror */
+		uint32_t access:4;		/* VMMU_ACC_*: rights the walk above the table leaves;
+						 * all for direct pages */
+		uint32_t quadrant:2;		/* PT32 and NPT32:
+						 * which part of a 1024-entry guest table the 512 entries mirror */
 		uint32_t space:1;		/* memslot address space: 1 in SMM */
-		uint32_t guest_view:1;		/* memslots private to the host (APIC page) are hidden: a nested guest looks through it */
+		uint32_t guest_view:1;		/* memslots private to the host (APIC page) are hidden:
+						 * a nested guest looks through it */
 		uint32_t ad_off:1;		/* leaves must not use the CPU's A and D bits */
 		uint32_t nx:1;			/* legacy: EFER.NXE, bit 63 of a guest entry forbids execution */
 		uint32_t wp:1;			/* legacy: CR0.WP */

@@ -19,7 +19,8 @@ struct vmmu_spte_format {
 	bool ept;
 
 	/* Bits the CPU reads. A mask of 0: the format does not have it. */
-	uint64_t present;	/* set in every present entry: P; EPT: R, or 0 where the CPU takes execute-only entries */
+	uint64_t present;	/* set in every present entry: P; EPT: R,
+				 * or 0 where the CPU takes execute-only entries */
 	uint64_t readable;	/* EPT: R */
 	uint64_t writable;
 	uint64_t user;		/* legacy U */
@@ -30,7 +31,8 @@ struct vmmu_spte_format {
 
 	/* Bits only software reads. */
 	uint64_t host_writable;	/* the host allows writes to the frame */
-	uint64_t mmu_writable;	/* a write fault may set W again without more ado: W is only off for the dirty log or aging */
+	uint64_t mmu_writable;	/* a write fault may set W again without more ado:
+				 * W is only off for the dirty log or aging */
 
 	/* Memory encryption: SME's C bit, a MKTME key. */
 	uint64_t me_value;	/* in every entry that points at encrypted memory */
@@ -40,11 +42,15 @@ struct vmmu_spte_format {
 	uint64_t mmio_value, mmio_mask;
 	uint64_t mmio_access;	/* VMMU_ACC_W and VMMU_ACC_U, as far as an MMIO entry has room for them */
 
-	/* Entries the CPU takes for absent while they hold an address must not point at memory it could have cached (L1TF). */
+	/*
+	 * Entries the CPU takes for absent while they hold an address must not point at memory it
+	 * could have cached (L1TF).
+	 */
 	uint64_t l1tf_mask;	/* 5 high bits of the address, set in such entries; 0: the CPU needs no such care */
 
 	uint64_t address;	/* bits of a frame's address in a present entry */
-	uint64_t reserved_leaf[VMMU_LEVEL_MAX + 1];	/* bits that must be 0 in a leaf at a level; all where no leaf can be */
+	uint64_t reserved_leaf[VMMU_LEVEL_MAX + 1];	/* bits that must be 0 in a leaf at a level;
+							 * all where no leaf can be */
 	uint64_t reserved_table[VMMU_LEVEL_MAX + 1];	/* bits that must be 0 in an entry that points at a table */
 	uint8_t phys_bits;	/* width of a host physical address, encryption bits included */
 };

@@ -16,7 +16,8 @@
 #include <stdint.h>
 #endif
 
-typedef uint64_t vmmu_gva_t;	/* guest virtual (linear) address, or an L2 guest's physical address where a nested table is walked */
+typedef uint64_t vmmu_gva_t;	/* guest virtual (linear) address,
+				 * or an L2 guest's physical address where a nested table is walked */
 typedef uint64_t vmmu_gpa_t;	/* guest physical address, of L1 unless said otherwise */
 typedef uint64_t vmmu_gfn_t;	/* guest frame number: gpa >> 12 */
 typedef uint64_t vmmu_hpa_t;	/* host physical address */

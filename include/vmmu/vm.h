@@ -71,7 +71,8 @@ enum vmmu_counter {
 	VMMU_C_MMIO_SET,
 	VMMU_C_FLUSHES,			/* flushes issued by the core itself */
 	VMMU_C_FLUSHES_HANDED_UP,	/* flushes left to the caller, who merges them */
-	VMMU_C_FLUSHES_DEFERRED,	/* of other CPUs, for what a guest's own flush took away, put off: engine/flush.h */
+	VMMU_C_FLUSHES_DEFERRED,	/* of other CPUs, for what a guest's own flush took away, put off:
+					 * engine/flush.h */
 	VMMU_C_ZAP_ALL,
 	VMMU_C_LOCK_EXCL,		/* times the core took the VM's lock exclusively */
 	VMMU_C_LOCK_WAIT_VM,		/* times it had to wait for a lock, by kind: see core/base/lock.h */
@@ -92,22 +93,30 @@ typedef uintptr_t vmmu_entry_set;
 /* What a page that mirrors a guest table, or stands below one that does, has beyond its table. */
 struct vmmu_shadow {
 	vmmu_spinlock_t lock;		/* a leaf or a link is made under it, and what it was made from is remembered */
-	vmmu_entry_set parents;		/* [lock:parents] entries that point here; none is added once the page is invalid */
+	vmmu_entry_set parents;		/* [lock:parents] entries that point here;
+					 * none is added once the page is invalid */
 	struct vmmu_page *hash_next;	/* [lock:bucket, rcu] */
 	struct vmmu_list all;		/* [lock:vm->lists] in vm->shadows, or in vm->condemned */
-	uint64_t *mirrored;		/* [lock:page] for each leaf: what its guest entry was, see engine/mirror.h; NULL for direct pages */
+	uint64_t *mirrored;		/* [lock:page] for each leaf: what its guest entry was, see engine/mirror.h;
+					 * NULL for direct pages */
 	uint64_t unsync_below[VMMU_TABLE_ENTRIES / 64];	/* [cas] entries below which an unsync page may be */
 	bool known_above;		/* [lock:parents] every parent has this page's bit in unsync_below */
-	bool unsync;			/* [lock:page] level 1: the guest may have changed the table since its entries were made */
+	bool unsync;			/* [lock:page] level 1:
+					 * the guest may have changed the table since its entries were made */
 	bool tracked;			/* [lock:page] counts in the write-track word of the mirrored frame */
-	uint16_t own_parents;		/* [lock:parents] entries of contexts' own tables that point here: part of a root in use */
-	bool own;			/* [const] a context's own table above what mirrors the guest's; not in the index */
-	bool low;			/* [const] such a root in PAE form: four entries, which the CPU keeps in registers */
+	uint16_t own_parents;		/* [lock:parents] entries of contexts' own tables that point here:
+					 * part of a root in use */
+	bool own;			/* [const] a context's own table above what mirrors the guest's;
+					 * not in the index */
+	bool low;			/* [const] such a root in PAE form: four entries,
+					 * which the CPU keeps in registers */
 	bool parked;			/* [lock:vm->lists] such a root that no context remembers, in vm->parked */
 	bool used;			/* [atomic] found since the eviction hand passed */
 	uint8_t writes;			/* [atomic] emulated writes in a row, without a fault through the page */
-	uint64_t compared;		/* [atomic] vm->guest_flushes before it was last compared with the guest's table */
-	uint8_t rewritten;		/* [lock:page] grows as it becomes unsync again, shrinks with each sync that leaves it so */
+	uint64_t compared;		/* [atomic] vm->guest_flushes before it was last compared with
+					 * the guest's table */
+	uint8_t rewritten;		/* [lock:page] grows as it becomes unsync again,
+					 * shrinks with each sync that leaves it so */
 };
 
 /*
@@ -117,16 +126,20 @@ struct vmmu_shadow {
  */
 struct vmmu_page {
 	uint64_t *table;		/* [const] the 512 entries */
-	vmmu_gfn_t gfn;			/* [const] first guest frame the table covers (direct), or the frame of the guest table it shadows */
+	vmmu_gfn_t gfn;			/* [const] first guest frame the table covers (direct),
+					 * or the frame of the guest table it shadows */
 	union vmmu_role role;		/* [const] */
-	bool nx_split;			/* [lock:vm->lists] counted in VMMU_C_NX_SPLITS_NOW and linked in vm->nx_splits */
+	bool nx_split;			/* [lock:vm->lists] counted in VMMU_C_NX_SPLITS_NOW and
+					 * linked in vm->nx_splits */
 	bool shadow;			/* [const] of the shadow engine */
 	bool invalid;			/* [excl; of a shadow page lock:parents; atomic reads]
 					 * no vCPU may start to use it; set once, never cleared */
 	bool held_by_vm;		/* [lock:vm->lists] direct roots: one of the references is the VM's own */
-	uint32_t root_refs;		/* [cas] one for being linked or findable, one for each context that has it as a root, one for each walker */
+	uint32_t root_refs;		/* [cas] one for being linked or findable,
+					 * one for each context that has it as a root, one for each walker */
 	uint64_t *parent_entry;		/* [const] direct, not a root: the entry that links this table */
-	struct vmmu_list link;		/* [lock:vm->lists] direct roots: in vm->roots; a context's own that is parked: in vm->parked */
+	struct vmmu_list link;		/* [lock:vm->lists] direct roots: in vm->roots; a context's own that is parked:
+					 * in vm->parked */
 	struct vmmu_list nx_link;	/* [lock:vm->lists] in vm->nx_splits */
 	struct vmmu_page *next_dead;	/* [owner] chain of removed pages that wait for their flush */
 	struct vmmu_vm *vm;		/* [const] */
@@ -153,13 +166,14 @@ enum vmmu_page_event {
 struct vmmu_params {
 	uint8_t root_cache;		/* roots a context remembers beside its current one, 0..VMMU_ROOT_CACHE_MAX */
 	uint8_t roots_seen;		/* of these, how many the host's own handling of guest flushes knows of */
-	uint8_t prefetch;		/* leaves tried around a 4K fault, a power of two up to VMMU_PREFETCH_MAX; 0: none */
+	uint8_t prefetch;		/* leaves tried around a 4K fault,
+					 * a power of two up to VMMU_PREFETCH_MAX; 0: none */
 	uint8_t sync_patience;		/* syncs for which a table that is written after each of them stays writable,
 					 * 0..VMMU_SYNC_PATIENCE_MAX; 0: it is protected by every sync */
-	uint8_t write_flood;		/* emulated writes in a row, without a fault through the table between them, after which an
-					 * upper table is taken for none any more; 0: never */
-	uint16_t frame_leaves;		/* shadow leaves that may map one frame, or some more, and then one goes for each that comes;
-					 * at least VMMU_FRAME_LEAVES_MIN */
+	uint8_t write_flood;		/* emulated writes in a row, without a fault through the table between them,
+					 * after which an upper table is taken for none any more; 0: never */
+	uint16_t frame_leaves;		/* shadow leaves that may map one frame, or some more, and then one goes for
+					 * each that comes; at least VMMU_FRAME_LEAVES_MIN */
 };
 #define VMMU_ROOT_CACHE_MAX 64
 #define VMMU_PREFETCH_MAX 16
@@ -169,8 +183,8 @@ struct vmmu_params {
 void vmmu_params_default(struct vmmu_params *params);
 
 /*
- * Leaves come and go with nearly every fault. They are counted by the table they are in, so that vCPUs that run different
- * processes seldom write the same cache line.
+ * Leaves come and go with nearly every fault. They are counted by the table they are in, so that vCPUs that run
+ * different processes seldom write the same cache line.
  */
 #define VMMU_LEAF_COUNTS 32
 struct vmmu_leaf_count {
@@ -185,7 +199,8 @@ struct vmmu_range {
 	int space;				/* negative: all */
 };
 struct vmmu_recent {
-	uint64_t count;				/* [atomic] ranges there were ever; the last ones are in range[], modulo its size */
+	uint64_t count;				/* [atomic] ranges there were ever; the last ones are in range[],
+						 * modulo its size */
 	struct vmmu_range range[VMMU_RECENT_RANGES];	/* [excl] */
 };
 
@@ -196,33 +211,45 @@ struct vmmu_vm {
 	uint8_t huge_level_max;			/* [const] largest leaf the CPU takes */
 	bool dirty_by_pml;			/* [const] the CPU logs writes by the D bit: clear D instead of W */
 	bool nx_huge_pages;			/* [atomic] large leaves must not be executable */
-	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page; NULL until the first one is made */
-	bool index_seen;			/* [const once set] every fault looks at reverse maps and track words by now */
-	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most, beside roots in use and what one instruction needs */
+	struct vmmu_index *index;		/* [const once set] (gfn, role) -> shadow page;
+						 * NULL until the first one is made */
+	bool index_seen;			/* [const once set] every fault looks at reverse maps and track
+						 * words by now */
+	uint64_t shadow_quota;			/* [atomic] shadow pages to have at most,
+						 * beside roots in use and what one instruction needs */
 	struct vmmu_recent recent;		/* what the host's invalidations alone write */
 
 	vmmu_spinlock_t lists;			/* guards the lists below; a leaf lock: nothing is taken inside */
-	struct vmmu_list roots;			/* [lock:lists] valid and invalid roots; who looks at one outside holds a reference */
+	struct vmmu_list roots;			/* [lock:lists] valid and invalid roots;
+						 * who looks at one outside holds a reference */
 	struct vmmu_list nx_splits;		/* [lock:lists] oldest first */
 	struct vmmu_list vcpus;			/* [lock:lists] */
-	struct vmmu_list shadows;		/* [lock:lists] every valid shadow page, in the order the eviction hand goes */
-	struct vmmu_list condemned;		/* [lock:lists] but for these, which a zap of everything takes out one by one */
-	struct vmmu_list parked;		/* [lock:lists] roots of contexts' own tables that none remembers, oldest first */
+	struct vmmu_list shadows;		/* [lock:lists] every valid shadow page,
+						 * in the order the eviction hand goes */
+	struct vmmu_list condemned;		/* [lock:lists] but for these,
+						 * which a zap of everything takes out one by one */
+	struct vmmu_list parked;		/* [lock:lists] roots of contexts' own tables that none remembers,
+						 * oldest first */
 	unsigned int parked_count;		/* [lock:lists] */
-	uint64_t shadow_pins;			/* [atomic] shadow pages that may not be evicted, for contexts have them as roots */
-	uint64_t guest_flushes;			/* [atomic] syncs and invalidations of addresses the guest has asked for */
+	uint64_t shadow_pins;			/* [atomic] shadow pages that may not be evicted,
+						 * for contexts have them as roots */
+	uint64_t guest_flushes;			/* [atomic] syncs and invalidations of addresses the guest
+						 * has asked for */
 	uint64_t flushes_deferred;		/* [atomic] see engine/flush.h */
 	uint64_t flushes_paid;			/* [atomic] of those, a flush has come after so many */
-	uint64_t count[VMMU_C_NR];		/* [atomic] what no vCPU's thread did, and what destroyed vCPUs had counted */
+	uint64_t count[VMMU_C_NR];		/* [atomic] what no vCPU's thread did,
+						 * and what destroyed vCPUs had counted */
 	struct vmmu_leaf_count leaf_count[VMMU_LEAF_COUNTS] __attribute__((aligned(16)));
 };
 
 /* A root as a context remembers it. */
 struct vmmu_root {
 	struct vmmu_page *page;			/* NULL: none */
-	uint64_t pgd;				/* the guest's page-table address it was made for; 0 for a direct root */
+	uint64_t pgd;				/* the guest's page-table address it was made for;
+						 * 0 for a direct root */
 	uint64_t pdpte[4];			/* PAE, NPT_PAE: the PDPTEs it was made for */
-	uint8_t guest_levels;			/* of the guest's tables: the CPU's tree may have more; 0 for a direct root */
+	uint8_t guest_levels;			/* of the guest's tables: the CPU's tree may have more;
+						 * 0 for a direct root */
 	uint8_t pins;				/* its share of vm->shadow_pins */
 	bool was_unseen;			/* in the cache beyond params.roots_seen: flushes may have missed it */
 };
@@ -233,10 +260,13 @@ struct vmmu_context {
 	union vmmu_role role;			/* identity of the root this context needs now */
 	uint64_t pgd;				/* and the guest table it shadows; 0 for a direct root */
 	struct vmmu_root root;			/* current */
-	bool shadow;				/* the root mirrors guest tables, or maps gva = gpa for a guest without paging */
-	uint64_t pdpte[4];			/* PAE: the guest's PDPTE registers; NPT_PAE: L1's, as read at the switch. Part of the root's identity */
+	bool shadow;				/* the root mirrors guest tables,
+						 * or maps gva = gpa for a guest without paging */
+	uint64_t pdpte[4];			/* PAE: the guest's PDPTE registers; NPT_PAE: L1's,
+						 * as read at the switch. Part of the root's identity */
 	uint8_t cached;				/* entries of cache[] in use, most recent first */
-	bool hit_unseen;			/* the root that was found last was in the cache where flushes may have missed it */
+	bool hit_unseen;			/* the root that was found last was in the cache where flushes may
+						 * have missed it */
 	bool dropped_obsolete;			/* the next miss is due to a dropped obsolete root */
 	struct vmmu_root cache[VMMU_ROOT_CACHE_MAX];
 };

@@ -17,15 +17,16 @@
 struct vmmu_vcpu;
 
 /*
- * A guest table entry that was located in host memory. Filled by vmmu_host_gpte_locate() and vmmu_host_gpte_locate_in(); valid
- * as long as the host's slot read section in which it was located. What @host points at is the host's affair. The core only
- * asks whether it is NULL, and for another entry of the same page adds to @host and @gpa the bytes between the two.
+ * A guest table entry that was located in host memory. Filled by vmmu_host_gpte_locate() and
+ * vmmu_host_gpte_locate_in(); valid as long as the host's slot read section in which it was located. What @host points
+ * at is the host's affair. The core only asks whether it is NULL, and for another entry of the same page adds to @host
+ * and @gpa the bytes between the two.
  */
 struct vmmu_gpte {
 	void *host;		/* where the host finds the bytes, never NULL; in a kernel a user address */
 	vmmu_gpa_t gpa;		/* L1 guest physical address of the entry */
-	bool writable;		/* false: the memory is read-only to the guest, A and D flags stay as they are. Not looked at where
-				 * the entry was located for reading */
+	bool writable;		/* false: the memory is read-only to the guest, A and D flags stay as they are. Not
+				 * looked at where the entry was located for reading */
 };
 
 /* Which part of a translation failed. */
@@ -54,7 +55,8 @@ enum vmmu_walk_stage {
  */
 struct vmmu_guest_fault {
 	uint64_t error_code;
-	uint64_t address;	/* what could not be translated: the walked address, or an L2 physical address in a nested stage */
+	uint64_t address;	/* what could not be translated: the walked address,
+				 * or an L2 physical address in a nested stage */
 	uint64_t linear;	/* the address the walk began with */
 	uint8_t stage;		/* enum vmmu_walk_stage */
 	uint8_t ept_qual;	/* VMMU_EPT_QUAL_*; 0 in other formats */
@@ -101,9 +103,11 @@ struct vmmu_gwalk {
 	vmmu_gfn_t ngfn;	/* the same before nested translation; equal to @gfn without */
 	uint8_t level;		/* of the leaf, in the format's own sizes; VMMU_LEVEL_HUGE_MAX without paging */
 	uint8_t root_level;
-	uint8_t access;		/* VMMU_ACC_*: rights of all entries together. U is always set for EPT, R for all others */
+	uint8_t access;		/* VMMU_ACC_*: rights of all entries together. U is always set for EPT,
+				 * R for all others */
 	uint8_t pkey;		/* protection key of the leaf; 0 where there is none */
-	bool clean;		/* D of the leaf is clear and the access did not write: map read-only, so that a write comes back */
+	bool clean;		/* D of the leaf is clear and the access did not write: map read-only,
+				 * so that a write comes back */
 	uint8_t races;		/* how often a compare-and-exchange was lost and the walk began again */
 	struct vmmu_gwalk_step step[VMMU_LEVEL_MAX + 1];	/* by level; valid from root_level down to level */
 	struct vmmu_guest_fault fault;
@@ -118,8 +122,8 @@ struct vmmu_gwalk {
  * @root:	CR3, EPT pointer or nCR3; bits that are no address are ignored
  * @pdptrs:	the four PDPTE registers of a PAE mode, or NULL to read them from memory at @root (NPT_PAE);
  *		ignored by other formats
- * @va:		within the address width of the mode: canonical, below 4 GiB for PT32 and PAE. For NPT32 and NPT_PAE any:
- *		above 4 GiB nothing is present
+ * @va:		within the address width of the mode: canonical, below 4 GiB for PT32 and PAE. For NPT32 and NPT_PAE
+ *		any: above 4 GiB nothing is present
  *
  * Checks in order, from the root down: present, reserved bits; then, with all entries read, the rights and
  * the protection key. No A or D flag is set unless the access is allowed. An entry in memory the guest can
