@@ -136,8 +136,13 @@ EXPORT_SYMBOL_GPL(kvm_init_mmu);
  */
 void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 {
+	int idx;
+
 	vcpu_clear_mmio_info(vcpu, MMIO_GVA_ANY);
+	/* KVM_SET_SREGS and KVM_SET_CPUID come without it, and the root that is left may be zapped. */
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	kvm_init_mmu(vcpu);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
 	kvm_make_request(KVM_REQ_MMU_SYNC, vcpu);
 	kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
